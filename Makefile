@@ -1,0 +1,248 @@
+# weir: one GNU make file, no configure step. `make help` lists the targets.
+#
+# Yours to set: CC CFLAGS CPPFLAGS LDFLAGS LDLIBS DESTDIR PREFIX PKG_CONFIG V DEV. What you give is
+# added after our own flags, so it wins. Objects lie under build/VARIANT/, so variants never mix:
+# release, asan (address and undefined), ubsan, tsan, cov, fuzz (clang, for `make fuzz`).
+
+VERSION := $(shell cat VERSION)
+VARIANT ?= release
+B       := build/$(VARIANT)
+
+CC         ?= cc
+PKG_CONFIG ?= pkg-config
+PREFIX     ?= /usr/local
+bindir     ?= $(PREFIX)/bin
+libdir     ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+mandir     ?= $(PREFIX)/share/man
+datadir    ?= $(PREFIX)/share
+unitdir    ?= $(PREFIX)/lib/systemd/user
+FUZZ_SECONDS ?= 60
+Q := $(if $(V),,@)
+
+# --- what there is to build: a room is a folder, its sources are all its .c files -----------------
+
+ROOMS    := base cas store client daemon cmd
+MAINS    := daemon/main.c cmd/main.c
+sources   = $(sort $(foreach room,$(1),$(wildcard $(room)/*.c)))
+objects   = $(patsubst %.c,$(B)/%.o,$(1))
+PROGRAMS := $(if $(wildcard cmd/main.c),$(B)/weir) $(if $(wildcard daemon/main.c),$(B)/weird)
+HEADERS  := $(sort $(wildcard include/weir/*.h $(ROOMS:%=%/*.h)))
+MAN      := $(sort $(wildcard man/*.[1-9]))
+
+UNIT  := $(sort $(wildcard tests/unit/test_*.c))
+FUZZ  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+OTHER := $(sort $(filter-out tests/fault/shim.c,$(wildcard tests/bench/*.c tests/fault/*.c tests/store/*.c)))
+SHARED_TEST := $(filter-out $(UNIT),$(wildcard tests/unit/*.c))
+UNIT_PROGRAMS  := $(UNIT:%.c=$(B)/%)
+FUZZ_PROGRAMS  := $(FUZZ:%.c=$(B)/%)
+OTHER_PROGRAMS := $(OTHER:%.c=$(B)/%)
+TEST_PROGRAMS  := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(OTHER_PROGRAMS)
+SHIM := $(if $(wildcard tests/fault/shim.c),$(B)/tests/faultshim.so)
+SCRIPTS := .ci/run tests/run $(wildcard scripts/* scripts/dev/*)
+SHELL_FILES = $(shell grep -lE '^\#!.*\b(sh|bash)$$' $(SCRIPTS) 2>/dev/null)
+
+# --- libraries -----------------------------------------------------------------------------------
+
+MODULES := lmdb libsodium libmicrohttpd libcjson uuid libuv libxxhash nettle
+DEBIAN  := lmdb=liblmdb-dev libsodium=libsodium-dev libmicrohttpd=libmicrohttpd-dev \
+	libcjson=libcjson-dev uuid=uuid-dev libuv=libuv1-dev libxxhash=libxxhash-dev nettle=nettle-dev
+NO_BUILD := clean help format dist stats man-lint
+ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
+MISSING := $(shell for m in $(MODULES); do $(PKG_CONFIG) --exists $$m 2>/dev/null || echo $$m; done)
+ifneq ($(MISSING),)
+debian_of = $(patsubst $(1)=%,%,$(filter $(1)=%,$(DEBIAN)))
+$(foreach m,$(MISSING),$(info weir: pkg-config does not find $(m); Debian has it in $(call debian_of,$(m))))
+$(error libraries are missing; ./scripts/deps installs all that building needs)
+endif
+LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(MODULES))
+LIB_LDLIBS := $(shell $(PKG_CONFIG) --libs $(MODULES))
+endif
+# The command line must start in a millisecond, so it carries the one library it needs in itself.
+WEIR_LDLIBS := -Wl,-Bstatic -lsodium -Wl,-Bdynamic
+
+# --- flags ---------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+	-Wwrite-strings -Wundef $(if $(DEV),-Werror)
+HARDEN   := -fstack-protector-strong -fPIE
+OUR_CPP  := -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -I. $(LIB_CFLAGS)
+OUR_C    := -std=c11 -g -pthread $(HARDEN) $(WARNINGS)
+OUR_LD   := -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+
+CHECKED      := -fno-omit-frame-pointer -fno-sanitize-recover=all
+MODE_release := -O2
+MODE_asan    := -O1 -fsanitize=address,undefined $(CHECKED)
+MODE_ubsan   := -O1 -fsanitize=undefined $(CHECKED)
+MODE_tsan    := -O1 -fsanitize=thread $(CHECKED)
+MODE_cov     := -O0 --coverage -fprofile-update=atomic
+MODE_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined $(CHECKED)
+MODE := $(MODE_$(VARIANT))
+ifeq ($(MODE),)
+$(error VARIANT is one of release asan ubsan tsan cov fuzz, not '$(VARIANT)')
+endif
+ifeq ($(VARIANT),release)
+OUR_CPP += -D_FORTIFY_SOURCE=2
+endif
+ifeq ($(VARIANT),fuzz)
+CC := clang
+FUZZ_MAIN := -fsanitize=fuzzer
+else
+FUZZ_MAIN := $(B)/tests/fuzz/driver.o
+endif
+
+ALL_CPP  = $(OUR_CPP) $(CPPFLAGS)
+ALL_C    = $(OUR_C) $(MODE) $(CFLAGS)
+ALL_LD   = $(OUR_LD) $(MODE) $(CFLAGS) $(LDFLAGS)
+COMPILE  = $(CC) $(ALL_CPP) $(ALL_C) -MMD -MP
+link     = $(CC) $(ALL_LD) -o $@ $(1) $(2) $(LDLIBS)
+say      = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+# --- building ------------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all tests check check-all quick install uninstall clean dist bench fuzz asan ubsan tsan cov \
+	lint format hdr-check man-lint stats help FORCE
+
+all: $(PROGRAMS) $(B)/libweir.a $(B)/weir.pc
+tests: all $(TEST_PROGRAMS) $(SHIM)
+
+CLIENT_OBJ := $(call objects,$(call sources,client base))
+DAEMON_OBJ := $(call objects,$(call sources,daemon store cas base))
+CMD_OBJ    := $(call objects,$(call sources,cmd))
+ROOMS_OBJ  := $(call objects,$(filter-out $(MAINS),$(call sources,$(ROOMS))))
+
+$(B)/weir: $(CMD_OBJ) $(CLIENT_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(call link,$^,$(WEIR_LDLIBS))
+$(B)/weird: $(DAEMON_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(call link,$^,$(LIB_LDLIBS))
+# Made afresh each time, so that a source which went away leaves no member behind.
+$(B)/libweir.a: $(CLIENT_OBJ)
+$(B)/rooms.a: $(ROOMS_OBJ)
+$(B)/libweir.a $(B)/rooms.a:
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+$(B)/weir.pc: weir.pc.in VERSION FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(libdir)|; s|@INCLUDEDIR@|$(includedir)|; s|@VERSION@|$(VERSION)|' $< > $@
+
+# Other flags, another compiler or another version make everything again.
+$(B)/.flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' $(call quote,$(CC) $(ALL_CPP) $(filter-out -Werror,$(ALL_C)) $(ALL_LD)) > $@.new
+	$(Q)cmp -s $@.new $@ && rm -f $@.new || mv $@.new $@
+quote = '$(subst ','\'',$(1))'
+
+$(B)/%.o: %.c $(B)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -Wconversion -c -o $@ $<
+# Tests: no -Wconversion, and a fuzz target's entry point has no header to declare it.
+$(B)/tests/%.o: tests/%.c $(B)/.flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -Wno-missing-prototypes -c -o $@ $<
+
+$(UNIT_PROGRAMS): $(B)/%: $(B)/%.o $(SHARED_TEST:%.c=$(B)/%.o) $(B)/rooms.a
+$(OTHER_PROGRAMS): $(B)/%: $(B)/%.o $(B)/rooms.a
+$(UNIT_PROGRAMS) $(OTHER_PROGRAMS):
+	$(call say,LINK,$@)
+	$(Q)$(call link,$^,$(LIB_LDLIBS) -lcmocka -lm)
+$(FUZZ_PROGRAMS): $(B)/%: $(B)/%.o $(filter %.o,$(FUZZ_MAIN)) $(B)/rooms.a
+	$(call say,LINK,$@)
+	$(Q)$(call link,$^ $(filter -%,$(FUZZ_MAIN)),$(LIB_LDLIBS))
+# The shim is preloaded into any program, so it carries no sanitizer of its own.
+$(B)/tests/faultshim.so: tests/fault/shim.c $(B)/.flags
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -pthread $(WARNINGS) -Wno-missing-prototypes -shared -o $@ $< -ldl
+
+-include $(wildcard $(B)/*/*.d $(B)/tests/*/*.d)
+
+# --- testing -------------------------------------------------------------------------------------
+
+# The quick set: unit tests, the fuzz corpora replayed, the command line. scripts/check runs everything.
+check: tests
+	$(Q)BUILD=$(B) tests/run quick
+check-all:
+	$(Q)./scripts/check
+asan ubsan tsan:
+	$(Q)$(MAKE) --no-print-directory VARIANT=$@ check
+cov:
+	$(Q)find build/cov -name '*.gcda' -delete 2>/dev/null || :
+	$(Q)$(MAKE) --no-print-directory VARIANT=cov check
+	$(Q)scripts/dev/coverage build/cov
+bench: all $(filter $(B)/tests/bench/%,$(OTHER_PROGRAMS))
+	$(Q)BUILD=$(B) tests/run bench
+fuzz:
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz fuzz-programs
+	$(Q)BUILD=build/fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz-hunt
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+# --- looking after the sources -------------------------------------------------------------------
+
+C_FILES = $(sort $(call sources,$(ROOMS)) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.h))
+format:
+	$(Q)clang-format -i $(C_FILES)
+lint: compile_commands.json
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(Q)shellcheck $(SHELL_FILES) $(wildcard tests/cli/*.bats tests/cli/*.bash)
+	$(Q)cppcheck -q --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --std=c11 -D_GNU_SOURCE -Iinclude -I. $(call sources,$(ROOMS))
+	$(Q)clang-tidy -p . --quiet --warnings-as-errors='*' $(call sources,$(ROOMS))
+# Each header compiles alone, so the order of includes never matters.
+hdr-check:
+	$(Q)for h in $(HEADERS); do \
+	  $(CC) $(ALL_CPP) $(ALL_C) -Werror -O0 -U_FORTIFY_SOURCE -fsyntax-only -x c -include $$h /dev/null \
+	    && echo "ok $$h" || { echo "not ok $$h"; bad=1; }; done; test -z "$$bad"
+man-lint:
+	$(Q)scripts/dev/man-lint $(MAN)
+stats:
+	$(Q)scripts/dev/stats $(call sources,$(ROOMS)) $(HEADERS) $(wildcard tests/*/*.c tests/*/*.py tests/*/*.bats)
+compile_commands.json: FORCE
+	$(Q){ sep='['; for f in $(call sources,$(ROOMS)) $(filter tests/%,$(C_FILES)); do \
+	  case $$f in *.h) continue ;; esac; \
+	  printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" '$(CURDIR)' "$$f" \
+	    $(call quote,$(subst ",\",$(subst \,\\,cc $(subst '"','\"',$(ALL_CPP)) $(ALL_C)))) | sed "s|\"}$$| -c $$f\"}|"; \
+	  sep=','; done; printf ']\n'; } > $@
+
+# --- installing ----------------------------------------------------------------------------------
+
+COMPLETIONS := bash-completion/completions/weir zsh/site-functions/_weir fish/vendor_completions.d/weir.fish
+install: all
+	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)/weir $(DESTDIR)$(unitdir)
+	$(Q)install -m 755 $(PROGRAMS) $(DESTDIR)$(bindir)
+	$(Q)install -m 644 $(B)/libweir.a $(DESTDIR)$(libdir)
+	$(Q)install -m 644 $(B)/weir.pc $(DESTDIR)$(libdir)/pkgconfig
+	$(Q)install -m 644 include/weir/*.h $(DESTDIR)$(includedir)/weir
+	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/} || exit 1; done
+	$(Q)for c in $(COMPLETIONS); do f=$(DESTDIR)$(datadir)/$$c; mkdir -p "$${f%/*}" || exit 1; \
+	  s=$${c%%/*}; $(B)/weir completion "$${s%-completion}" > "$$f" || exit 1; done
+	$(Q)for u in weir.service weir.socket; do sed 's|@BINDIR@|$(bindir)|' scripts/systemd/$$u > $(DESTDIR)$(unitdir)/$$u || exit 1; done
+uninstall:
+	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,weir weird) $(DESTDIR)$(libdir)/libweir.a $(DESTDIR)$(libdir)/pkgconfig/weir.pc
+	$(Q)rm -f $(foreach m,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
+	$(Q)rm -f $(addprefix $(DESTDIR)$(datadir)/,$(COMPLETIONS)) $(addprefix $(DESTDIR)$(unitdir)/,weir.service weir.socket)
+	$(Q)rm -f $(patsubst include/%,$(DESTDIR)$(includedir)/%,$(wildcard include/weir/*.h))
+	$(Q)rmdir $(DESTDIR)$(includedir)/weir 2>/dev/null || :
+dist:
+	$(Q)mkdir -p build && git archive --prefix=weir-$(VERSION)/ HEAD | gzip -9n > build/weir-$(VERSION).tar.gz
+	@echo build/weir-$(VERSION).tar.gz
+clean:
+	$(Q)rm -rf build compile_commands.json
+
+help:
+	@echo 'all        the programs and libweir.a, under build/VARIANT/ (VARIANT=release)'
+	@echo 'check      unit tests, fuzz corpora, command line: under two minutes'
+	@echo 'check-all  everything (./scripts/check)'
+	@echo 'asan ubsan tsan  the quick check under a sanitizer;  cov  with branch coverage'
+	@echo 'fuzz       libFuzzer on each target for FUZZ_SECONDS (60)'
+	@echo 'bench      the benchmark programs;  lint format hdr-check man-lint stats  the sources'
+	@echo 'install uninstall  below PREFIX (/usr/local), in DESTDIR;  dist  a tarball;  clean'
+	@echo 'compile_commands.json  for editors and clang-tidy'
+	@echo 'V=1 shows commands; DEV=1 makes warnings errors'

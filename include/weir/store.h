@@ -1,0 +1,205 @@
+/*
+ * The store: one ordered log of frames in a directory, with its journal, tail and index.
+ *
+ *   append -> writer thread: group, one synced record -> tail (visible) -> done()
+ *                                                     -> index thread: LMDB, in bulk
+ *   read   <- tail (newest, memory) and index (the rest), joined without gap or repeat
+ *
+ * What was answered with success is durable and visible to the next read. Ids rise strictly in
+ * commit order. Contents above INLINE_MAX lie elsewhere (weir/cas.h): the store keeps their hash.
+ */
+#ifndef WEIR_STORE_H
+#define WEIR_STORE_H
+
+#include <weir/err.h>
+#include <weir/frame.h>
+
+struct store;
+struct store_workers;
+struct pattern_list;
+
+/** The two threads (writer, index) that any number of stores share. */
+int store_workers_create(struct store_workers **out, struct err *err);
+/** Joins the threads; every store must be closed. Takes NULL. */
+void store_workers_destroy(struct store_workers *workers);
+
+struct store_options {
+    struct store_workers *workers; /**< needed */
+    uint64_t (*now_ms)(void);      /**< wall clock; NULL = the real one. For tests */
+    size_t tail_bytes;             /**< tail budget beyond what is not indexed; 0 = 4 MiB */
+    size_t unindexed_max;          /**< appends wait above this; 0 = 32 MiB */
+    uint64_t segment_start, segment_max; /**< see store/journal.h; 0 = its defaults */
+    uint64_t map_size;             /**< see store/index.h; 0 = its default */
+    /** Called by the writer thread when something became visible. Must only wake somebody. */
+    void (*published)(void *arg);
+    /** Called by the index thread: every record up to `number` is in the index. May be NULL. */
+    void (*indexed)(void *arg, uint64_t number);
+    /** Called by the index thread when no frame names a content any more. May be NULL. */
+    void (*freed)(void *arg, const uint8_t digest[static DIGEST_SIZE]);
+    void *arg;
+};
+
+/**
+ * Opens (creates) the store in the directory `path`: lock, format check, replay of the journal into the index.
+ * ERR_LOCKED names the owner's pid and how to reach it; ERR_FORMAT for a newer format or a directory that is
+ * something else. A damaged journal opens read-only (store_stat says why).
+ */
+int store_open(struct store **out, const char *path, const struct store_options *options, struct err *err);
+/** Lets running operations end, moves the rest into the index, frees. Takes NULL. */
+void store_close(struct store *store);
+/** The store's directory, for content directory and socket. Borrowed. */
+int store_dirfd(const struct store *store);
+
+/* --- changing ------------------------------------------------------------------------------------------ */
+
+enum store_op_kind {
+    STORE_APPEND,  /**< frames, all or nothing */
+    STORE_IMPORT,  /**< frames with their ids, all or nothing; answered once they are in the index */
+    STORE_REMOVE,  /**< frames by id; 0 also when absent (found says whether any was there) */
+    STORE_CONTENT, /**< a small content without frame: `content`, `digest` */
+};
+
+/** One frame of an operation. Spans must live until done. */
+struct store_frame {
+    struct span topic;
+    struct span meta; /**< minified JSON; len 0 = null */
+    struct ttl ttl;
+    bool has_hash;
+    bool has_content; /**< content <= INLINE_MAX travels along; else it is a blob elsewhere */
+    uint8_t digest[DIGEST_SIZE];
+    uint64_t content_size;
+    struct span content;
+    struct frame_id id; /**< import: its id. Else out */
+    bool has_seq;       /**< import: restore this seq. Else out: a seq was given */
+    uint64_t seq;
+    bool existed;       /**< out, import: the same frame was there already */
+};
+
+struct store_op {
+    enum store_op_kind kind;
+    enum authority authority;
+    struct store_frame *frames;
+    size_t count;
+    struct frame_id id;          /**< REMOVE: one frame, or */
+    const struct frame_id *ids;  /**< REMOVE: `count` frames in one record; NULL for the one above */
+    struct span content;         /**< CONTENT */
+    uint8_t digest[DIGEST_SIZE]; /**< CONTENT */
+
+    bool has_expect_seq; /**< condition: the next seq of the first frame's topic */
+    uint64_t expect_seq;
+    bool has_expect_last; /**< condition: newest stored id of the store (ID_MIN: empty) */
+    struct frame_id expect_last;
+    struct span key; /**< idempotency key, 1-64 bytes, per topic of the first frame; len 0 = none */
+
+    /** Called once, on a store thread, when the outcome is durable. The op is the caller's again from then on. */
+    void (*done)(struct store_op *op);
+    void *owner; /**< the caller's */
+
+    int result; /**< out: 0 or code; with ERR_CONDITION actual_* are set */
+    struct err err;
+    bool repeated; /**< the key was known with the same request: ids are the first answer's */
+    bool found;    /**< REMOVE: the frame was there */
+    uint64_t actual_seq;
+    struct frame_id actual_last;
+    uint64_t number; /**< record it went into; 0 when nothing was written */
+    struct store_op *next; /**< the store's, while it has the op */
+};
+
+/** Hands an operation over. Never blocks; any thread. `done` may run before it returns. */
+void store_submit(struct store *store, struct store_op *op);
+/** Submits and waits (op->done and op->owner are overwritten). Returns op->result. For tests and start-up. */
+int store_run(struct store *store, struct store_op *op);
+
+/* --- reading ------------------------------------------------------------------------------------------- */
+
+/** What to read. Zeroed: everything, ascending, history only. */
+struct store_query {
+    const struct pattern_list *topics; /**< NULL: all. Copied */
+    struct span stream;                /**< exact topic by name; len 0 = none. Wins over topics */
+    struct frame_id from;              /**< lowest id, inclusive */
+    struct frame_id until;             /**< highest id, inclusive; zero = none */
+    bool reverse;
+    bool has_limit;
+    uint64_t limit; /**< frames, history and live together */
+    bool has_last;
+    uint64_t last; /**< the newest so many (within from and until), ascending */
+    bool follow;   /**< go on with live frames */
+    bool skip_history; /**< only frames appended after the cursor was opened */
+};
+
+struct store_cursor;
+
+enum store_step {
+    STORE_MORE = 0,      /**< frames were given (or time was up); call again */
+    STORE_THRESHOLD = 1, /**< history is complete; what follows is live. Once, only with follow */
+    STORE_IDLE = 2,      /**< nothing new; wait for `published` */
+    STORE_DISK = 3,      /**< the next part is not in memory: call with may_block from another thread */
+    STORE_DONE = 4,      /**< the read is complete */
+};
+
+/** One frame handed out. Spans live for the call. */
+struct store_item {
+    const struct frame *frame;
+    struct span line; /**< the frame as a JSON line with newline, when it was rendered already; else len 0 */
+};
+
+/** Takes a frame; returns bytes it produced (counted against the slice) or a negative code that ends the slice. */
+typedef long (*store_sink)(void *arg, const struct store_item *item);
+
+/** Opens a cursor: fixes the end of history. Holds no lock, snapshot or memory of the tail between reads. Any thread. */
+int store_cursor_open(struct store_cursor **out, struct store *store, const struct store_query *query, struct err *err);
+void store_cursor_close(struct store_cursor *cursor);
+/**
+ * Reads a slice: until `budget` bytes were produced, about a millisecond passed, or a step ends. Without
+ * may_block never touches the disk (STORE_DISK instead). Frames may have been given whatever step comes
+ * back. ERR_DAMAGED: one frame could not be read; it is skipped by the next call. One thread at a time.
+ */
+int store_cursor_read(struct store_cursor *cursor, size_t budget, bool may_block, store_sink sink, void *arg,
+                      enum store_step *step, struct err *err);
+/** The id up to which everything was looked at: a safe bound to resume after. */
+struct frame_id store_cursor_position(const struct store_cursor *cursor);
+/** Ephemeral frames, of any topic, that left memory before this reader came to them, since the last call. */
+uint64_t store_cursor_lost(struct store_cursor *cursor);
+
+/** An id for a synthetic frame (threshold, pulse) of a reader at this cursor: not below what it was given, below
+ * everything it was not given yet. Any thread. */
+struct frame_id store_synthetic_id(struct store *store, const struct store_cursor *cursor);
+
+/** One frame by id. May block on the disk. ERR_NOT_FOUND also when expired or removed. Spans live for the call of sink. */
+int store_get(struct store *store, struct frame_id id, store_sink sink, void *arg, struct err *err);
+
+/** Where a content is. */
+enum store_place { STORE_INLINE, STORE_BLOB };
+/**
+ * Finds a content named by a live frame, or loose. Inline: appends its bytes to `out` (a struct buf). May block.
+ * ERR_NOT_FOUND (a blob may still lie in the content directory, posted and not named yet).
+ */
+struct buf;
+int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE], enum store_place *place, struct buf *out,
+                  struct err *err);
+
+/** Every topic with its counts, in byte order of names. each: 0 = go on. May block. Topics not in the index yet are flushed first. */
+int store_topics(struct store *store, int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq), void *arg,
+                 struct err *err);
+
+struct store_stat {
+    uint8_t uuid[16];
+    unsigned format;
+    uint64_t frames, topics, bytes;
+    uint64_t journal_first, journal_last, journal_segments, journal_bytes;
+    uint64_t index_last, index_bytes;
+    uint64_t tail_bytes, tail_frames;
+    uint64_t appended, groups, syncs; /**< since open: frames, records */
+    bool read_only;
+    char reason[ERR_TEXT_SIZE]; /**< why, when read_only */
+    struct frame_id newest;     /**< newest visible id */
+};
+/** May block shortly. */
+int store_stat(struct store *store, struct store_stat *out, struct err *err);
+
+/** Waits until everything published so far is in the index. For tests, backup and close. */
+int store_flush(struct store *store, struct err *err);
+/** Drops loose contents and keys past their age. For a daily timer; blocks. */
+int store_sweep(struct store *store, uint64_t loose_age_ms, struct err *err);
+
+#endif
