@@ -1,0 +1,102 @@
+/*
+ * What the files of the index share. Nothing outside store/index*.c includes this.
+ */
+#ifndef STORE_INDEX_IMPL_H
+#define STORE_INDEX_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "store/index.h"
+#include "store/index_txn.h"
+
+#define NAME_KEY_SIZE 16 /* room for the fixed keys of the table meta */
+
+/** The row `state` of the table meta: what changes with every move. */
+struct index_state {
+    uint64_t number; /**< last record moved */
+    uint64_t frames;
+    uint64_t topics;
+    uint64_t topic_last;
+    uint64_t bytes;
+    struct frame_id newest;
+};
+
+struct index_snap {
+    struct index *index;
+    MDB_txn *mdb;
+    struct index_state state;
+    struct index_snap *next; /**< in the pool */
+};
+
+struct index {
+    MDB_env *env;
+    MDB_dbi dbi[TABLES];
+    int fd;                    /**< of the data file; LMDB's */
+    pthread_rwlock_t map_lock; /**< read: a transaction is open; write: the map is being changed */
+    pthread_mutex_t pool_lock;
+    struct index_snap *pool; /**< reset read transactions, used again */
+    atomic_bool broken;      /**< a sync or meta write failed: nothing more is written (P7) */
+    atomic_bool unmapped; /**< the map could not be changed nor put back: nothing is read either */
+};
+
+/** Doubles the map. No transaction of this thread may be open. */
+int index_grow(struct index *index, struct err *err);
+
+/** The row `state`; zeroes in a new index. */
+void index_state_get(struct index_txn *txn, struct index_state *out);
+void index_state_put(struct index_txn *txn, const struct index_state *state);
+
+/** A read "transaction object" over a snapshot, for one call. */
+struct index_txn index_snap_txn(struct index_snap *snap, struct err *err);
+
+/* --- frames ------------------------------------------------------------------------------------
+ */
+
+/** Decodes and checks a raw value of `frames`. 0 or ERR_DAMAGED naming the frame. */
+int index_frame_read(struct frame *out, struct span key, struct span raw, struct err *err);
+/** A frame by id. False when there is none, or with an error. */
+bool index_frame_get(struct index_txn *txn, struct frame_id id, struct frame *out);
+
+/** The keys of a frame's entries. Each writes all bytes of its array. */
+#define BY_TOPIC_KEY 12
+#define OLD_KEY 20
+#define PAIR_KEY 24
+#define BY_TOPIC_VALUE 28
+void index_by_topic_key(uint8_t out[static BY_TOPIC_KEY], uint32_t no, uint64_t seq);
+void index_by_topic_value(uint8_t out[static BY_TOPIC_VALUE], const struct frame *frame);
+void index_old_key(uint8_t out[static OLD_KEY], uint32_t no, struct frame_id id);
+/** Of content and expiry: 8 bytes, then the id. */
+void index_pair_key(uint8_t out[static PAIR_KEY], uint64_t first, struct frame_id id);
+
+/* --- topics ------------------------------------------------------------------------------------
+ */
+
+/** Reads a row; `name` points into the value. False when there is none, or with an error. */
+bool index_row_get(struct index_txn *txn, uint32_t no, struct index_topic *out);
+void index_row_put(struct index_txn *txn, const struct index_topic *row);
+/** The topic of that very name. False when there is none, or with an error. */
+bool index_name_get(struct index_txn *txn, struct span name, struct index_topic *out);
+/** Adds a name whose row is stored already. */
+void index_name_add(struct index_txn *txn, struct span name, uint32_t no);
+
+/* --- content and keys --------------------------------------------------------------------------
+ */
+
+/** Whether a frame names the content. */
+bool index_content_named(struct index_txn *txn, const uint8_t digest[static DIGEST_SIZE]);
+/** Stores loose content unless it is there. */
+void index_loose_add(struct index_txn *txn, const uint8_t digest[static DIGEST_SIZE],
+                     uint64_t time_ms, struct span bytes);
+/** Copies content that lies in a frame's record into `loose`, for a frame that only names it. */
+void index_content_keep(struct index_txn *txn, const uint8_t digest[static DIGEST_SIZE],
+                        uint64_t time_ms);
+/** Sweeps; both count what they drop. */
+void index_loose_sweep(struct index_txn *txn, uint64_t before_ms, uint64_t *dropped);
+void index_key_sweep(struct index_txn *txn, uint64_t before_ms, uint64_t *dropped);
+
+struct op;
+void index_key_put(struct index_txn *txn, const struct op *op);
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * The index thread's work on one store: move records from the tail into the index, give the journal's
+ * room back, answer what waited for that, remove what expired.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/state.h"
+
+#define MOVE_BYTES (8 * 1024 * 1024) /* records moved in one transaction, about */
+#define MOVE_RECORDS 8192
+#define RETRY_US 1000000
+#define EXPIRE_AT_ONCE 1000
+
+void store_fail(struct store *store, const struct err *why)
+{
+    pthread_mutex_lock(&store->lock);
+    if (!store->read_only)
+        snprintf(store->reason, sizeof store->reason, "%s", why->text);
+    store->read_only = true;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* Records of the tail above the index's last one; they stay where they are, being unindexed. */
+static size_t collect(struct store *store, struct index_record *records)
+{
+    struct tail_pin pin;
+    size_t count = 0, bytes = 0;
+    uint64_t indexed = atomic_load(&store->indexed);
+    tail_pin(&store->tail, &pin);
+    for (uint64_t o = pin.first; o <= pin.last && count < MOVE_RECORDS && bytes < MOVE_BYTES; o++) {
+        const struct tail_group *group = tail_at(&store->tail, o);
+        if (!group->stored || group->number <= indexed)
+            continue;
+        records[count++] = (struct index_record){group->number, buf_span(&group->ops)};
+        bytes += group->ops.len;
+    }
+    tail_unpin(&store->tail, &pin);
+    return count;
+}
+
+static void tell_freed(struct store *store, const struct buf *freed)
+{
+    for (size_t at = 0; store->options.freed && at + DIGEST_SIZE <= freed->len; at += DIGEST_SIZE)
+        store->options.freed(store->options.arg, freed->ptr + at);
+}
+
+/* Operations that waited for the index: their frames are not in the tail, so readers must not look there. */
+static void answer_waiting(struct store *store, uint64_t indexed)
+{
+    pthread_mutex_lock(&store->lock);
+    struct store_op *ready = store->waiting, **end = &ready;
+    while (*end && (*end)->number <= indexed)
+        end = &(*end)->next;
+    store->waiting = *end;
+    *end = NULL;
+    pthread_mutex_unlock(&store->lock);
+    if (ready)
+        tail_evict(&store->tail, indexed);
+    while (ready) {
+        struct store_op *next = ready->next;
+        ready->next = NULL;
+        ready->done(ready);
+        ready = next;
+    }
+}
+
+static void fail_waiting(struct store *store, const struct err *err)
+{
+    pthread_mutex_lock(&store->lock);
+    struct store_op *op = store->waiting;
+    store->waiting = NULL;
+    pthread_mutex_unlock(&store->lock);
+    while (op) {
+        struct store_op *next = op->next;
+        op->next = NULL;
+        op->result = ERR_UNKNOWN;
+        op->err = *err;
+        op->done(op);
+        op = next;
+    }
+}
+
+static void moved(struct store *store, uint64_t number)
+{
+    atomic_store(&store->indexed, number);
+    tail_indexed(&store->tail, number);
+    store->engine->ops->release(store->engine, number);
+    if (store->options.indexed)
+        store->options.indexed(store->options.arg, number);
+    answer_waiting(store, number);
+    pthread_mutex_lock(&store->lock);
+    store->index_error = 0;
+    bool queued = store->queue != NULL;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+    if (queued)
+        workers_write(store);
+}
+
+/* No room: the log holds everything, so appends go on until the tail is full. Anything else is for good. */
+static void not_moved(struct store *store, const struct err *err)
+{
+    bool for_good = err->code != ERR_FULL && err->code != -ENOMEM;
+    pthread_mutex_lock(&store->lock);
+    bool closing = store->closing;
+    pthread_mutex_unlock(&store->lock);
+    if (for_good)
+        store_fail(store, err);
+    if (for_good || closing)
+        fail_waiting(store, err);
+    pthread_mutex_lock(&store->lock);
+    store->index_error = err->code;
+    snprintf(store->reason, sizeof store->reason, "%s", err->text);
+    bool queued = store->queue != NULL;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+    if (queued)
+        workers_write(store);
+}
+
+static int move_all(struct store *store)
+{
+    struct index_record *records = malloc(MOVE_RECORDS * sizeof *records);
+    int r = records ? 0 : -ENOMEM;
+    size_t count;
+    while (r == 0 && (count = collect(store, records)) > 0) {
+        struct err err = ERR_INIT;
+        CLEAN_BUF freed = BUF_INIT;
+        r = index_move(store->index, records, count, &freed, &err);
+        if (r == 0) {
+            moved(store, records[count - 1].number);
+            tell_freed(store, &freed);
+        } else {
+            not_moved(store, &err);
+        }
+    }
+    free(records);
+    return r;
+}
+
+/* --- expiry ---------------------------------------------------------------------------------------------- */
+
+struct expiry {
+    struct store_op op;
+    struct store *store;
+    struct frame_id ids[EXPIRE_AT_ONCE];
+};
+
+static void expiry_done(struct store_op *op)
+{
+    struct expiry *expiry = op->owner;
+    struct store *store = expiry->store;
+    uint64_t number = op->number;
+    bool good = op->result == 0;
+    if (good)
+        atomic_store(&store->expired, number);
+    pthread_mutex_lock(&store->lock);
+    atomic_store(&store->expiring, false);
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+    workers_index(store, good ? 0 : RETRY_US);
+    free(expiry);
+}
+
+/* Submits the removal of what is over. Returns microseconds until the next deadline, 0 = none known. */
+static uint64_t expire(struct store *store)
+{
+    struct index_snap *snap;
+    struct expiry *expiry;
+    uint64_t next_ms = 0, now = store_now(store);
+    size_t count = 0;
+    pthread_mutex_lock(&store->lock);
+    bool stopped = store->closing || store->read_only;
+    pthread_mutex_unlock(&store->lock);
+    if (stopped || atomic_load(&store->expiring) || atomic_load(&store->expired) > atomic_load(&store->indexed))
+        return 0;
+    if (!(expiry = calloc(1, sizeof *expiry)))
+        return RETRY_US;
+    if (index_snap_begin(store->index, &snap, NULL) != 0) {
+        free(expiry);
+        return RETRY_US;
+    }
+    index_expired(snap, now, expiry->ids, EXPIRE_AT_ONCE, &count, &next_ms, NULL);
+    index_snap_end(snap);
+    if (count == 0) {
+        free(expiry);
+        uint64_t ms = next_ms > now ? next_ms - now : 0;
+        return next_ms == 0 ? 0 : (ms > 3600000 ? 3600000 : ms + 1) * 1000;
+    }
+    expiry->store = store;
+    expiry->op = (struct store_op){.kind = STORE_REMOVE,
+                                   .authority = AUTHORITY_DAEMON,
+                                   .ids = expiry->ids,
+                                   .count = count,
+                                   .done = expiry_done,
+                                   .owner = expiry};
+    atomic_store(&store->expiring, true);
+    store_submit(store, &expiry->op);
+    return 0;
+}
+
+uint64_t indexer_step(struct store *store)
+{
+    struct err err = ERR_INIT;
+    pthread_mutex_lock(&store->lock);
+    bool failed = store->read_only && store->index_error != 0;
+    pthread_mutex_unlock(&store->lock);
+    if (failed)
+        return 0;
+    if (move_all(store) != 0)
+        return RETRY_US;
+    store->engine->ops->prepare(store->engine, &err);
+    pthread_mutex_lock(&store->lock);
+    bool queued = store->queue != NULL; /* parked for the index, which is level now */
+    pthread_mutex_unlock(&store->lock);
+    if (queued)
+        workers_write(store);
+    return expire(store);
+}
