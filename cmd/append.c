@@ -1,0 +1,213 @@
+/* weir append: one frame, or many from NDJSON. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clean.h"
+#include "base/json.h"
+#include "base/topic.h"
+#include "cmd/address.h"
+#include "cmd/bulk.h"
+#include "cmd/frames.h"
+#include "cmd/table.h"
+#include "cmd/target.h"
+
+enum { META = 1, TTL, CONTENT, NO_CONTENT, TIMESTAMP, KEY, EXPECT_SEQ, EXPECT_LAST, BATCH, ATOMIC };
+
+static const struct option_row options[] = {
+    {.id = META, .name = "meta", .arg = "JSON", .help = "any JSON, kept as given"},
+    {.id = TTL, .name = "ttl", .arg = "TTL", .help = "forever, ephemeral, time:MS or last:N"},
+    {.id = CONTENT,
+     .name = "content",
+     .arg = "TEXT",
+     .help = "the content, instead of standard input"},
+    {.id = NO_CONTENT, .name = "no-content", .help = "none; standard input is left alone"},
+    {.id = TIMESTAMP, .name = "with-timestamp", .help = "add \"timestamp\" to the printed frame"},
+    {.id = KEY,
+     .name = "key",
+     .arg = "TEXT",
+     .help = "idempotency key: a repeat answers the first frame"},
+    {.id = EXPECT_SEQ,
+     .name = "expect-seq",
+     .arg = "N",
+     .help = "only if the topic's next seq is N"},
+    {.id = EXPECT_LAST,
+     .name = "expect-last",
+     .arg = "ID",
+     .help = "only if the store's newest id is ID"},
+    {.id = BATCH,
+     .name = "batch",
+     .help = "one frame a line of standard input, stored as they come"},
+    {.id = ATOMIC, .name = "atomic", .help = "with --batch: all or none (10 000 frames, 8 MiB)"},
+    {.name = NULL},
+};
+
+static int check_meta(const struct call *call)
+{
+    struct err err = ERR_INIT;
+    const char *meta = call_value(call, META);
+    if (!meta || json_validate(span_str(meta), META_DEPTH, NULL, &err) == 0)
+        return 0;
+    err_prefix(&err, "--meta");
+    return call_fail(call, &err);
+}
+
+static int check_ttl(const struct call *call)
+{
+    struct err err = ERR_INIT;
+    struct ttl ttl;
+    const char *text = call_value(call, TTL);
+    if (!text || ttl_parse(&ttl, span_str(text), false, &err) == 0)
+        return 0;
+    err_prefix(&err, "--ttl");
+    return call_fail(call, &err);
+}
+
+static int check_shared(const struct call *call)
+{
+    int rc = call_check_number(call, EXPECT_SEQ);
+    return rc == 0 ? call_check_id(call, "--expect-last", call_value(call, EXPECT_LAST)) : rc;
+}
+
+/* --- one frame
+ * ------------------------------------------------------------------------------------ */
+
+static int check_one(const struct call *call)
+{
+    int rc = 0;
+    if (call_has(call, CONTENT) && call_has(call, NO_CONTENT))
+        rc = call_usage(call, "give --content or --no-content, not both");
+    if (rc == 0 && call_has(call, ATOMIC))
+        rc = call_usage(call, "--atomic goes with --batch only");
+    if (rc == 0)
+        rc = call_check_topic(call, call_operand(call, 0));
+    if (rc == 0)
+        rc = check_shared(call);
+    if (rc == 0)
+        rc = check_meta(call);
+    return rc == 0 ? check_ttl(call) : rc;
+}
+
+static int append_one(const struct call *call, struct weir *w)
+{
+    struct err err = ERR_INIT;
+    CLEAN_FREE char *json = NULL;
+    struct bulk_source stdin_source = {.fd = STDIN_FILENO};
+    struct weir_append a = {
+        .topic = call_operand(call, 0),
+        .meta = call_value(call, META),
+        .ttl = call_value(call, TTL),
+        .with_timestamp = call_has(call, TIMESTAMP),
+        .content = span_str(call_value(call, CONTENT)),
+        .expect_seq = call_value(call, EXPECT_SEQ),
+        .expect_last = call_value(call, EXPECT_LAST),
+        .key = call_value(call, KEY),
+    };
+    /* On a terminal nobody expects to be asked for content. */
+    if (!call_has(call, CONTENT) && !call_has(call, NO_CONTENT) && !isatty(STDIN_FILENO)) {
+        a.read = bulk_read;
+        a.read_arg = &stdin_source;
+    }
+    if (weir_append(w, &a, &json, &err) != 0)
+        return call_fail(call, &err);
+    return frames_print(call, span_str(json));
+}
+
+/* --- many
+ * ------------------------------------------------------------------------------------------- */
+
+static int check_batch(const struct call *call)
+{
+    static const int single[] = {META, TTL, CONTENT, NO_CONTENT, TIMESTAMP};
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+        if (call_has(call, single[i]))
+            return call_usage(call, "with --batch each line brings its own meta, ttl and content");
+    }
+    if (!call_has(call, ATOMIC) && call_has(call, KEY))
+        return call_usage(call, "with --batch a --key needs --atomic");
+    return check_shared(call);
+}
+
+/* A word that is no address is a topic given by mistake. */
+static int batch_operands(struct call *call)
+{
+    if (!call->as_xs && !call_has(call, OPT_ADDR) && call->operand_count == 1 &&
+        !address_looks(call->operands[0]))
+        return call_usage(call,
+                          "with --batch each line names its own topic (an address: --addr %s)",
+                          call->operands[0]);
+    return call_operands(call, 0, 0);
+}
+
+static int batch_target(const struct call *call, struct buf *target)
+{
+    int rc = buf_add_str(target, "/append");
+    if (rc == 0 && !call_has(call, ATOMIC))
+        rc = target_add(target, "stream", NULL);
+    if (rc == 0)
+        rc = target_option(target, call, KEY, "key");
+    if (rc == 0)
+        rc = target_option(target, call, EXPECT_SEQ, "expect-seq");
+    if (rc == 0)
+        rc = target_option(target, call, EXPECT_LAST, "expect-last");
+    return rc == 0 ? 0 : call_failf(call, "out of memory");
+}
+
+static int append_batch(struct call *call)
+{
+    struct weir *w = NULL;
+    struct progress progress;
+    CLEAN_BUF target = BUF_INIT;
+    const struct weir_header type = {"Content-Type", "application/x-ndjson"};
+    struct bulk_source source = {.fd = STDIN_FILENO, .progress = &progress};
+    int rc = batch_operands(call);
+    if (rc == 0)
+        rc = check_batch(call);
+    if (rc == 0)
+        rc = batch_target(call, &target);
+    if (rc == 0)
+        rc = call_open(call, &w);
+    if (rc != 0)
+        return rc;
+    struct weir_request req = {.method = "POST",
+                               .target = target_text(&target),
+                               .headers = &type,
+                               .header_count = 1,
+                               .has_body = true,
+                               .read = bulk_read,
+                               .read_arg = &source};
+    progress_begin(&progress, "append", 0);
+    rc = call_has(call, ATOMIC) ? bulk_send_atomic(call, w, &req, &progress)
+                                : bulk_send(call, w, &req, &progress, "appended");
+    weir_close(w);
+    return rc;
+}
+
+static int exec(struct call *call)
+{
+    struct weir *w = NULL;
+    if (call_has(call, BATCH))
+        return append_batch(call);
+    int rc = call_operands(call, 1, 1);
+    if (rc == 0)
+        rc = check_one(call);
+    if (rc == 0)
+        rc = call_open(call, &w);
+    if (rc == 0)
+        rc = append_one(call, w);
+    weir_close(w);
+    return rc;
+}
+
+const struct cmd cmd_append = {
+    .name = "append",
+    .group = GROUP_WRITE,
+    .summary = "append a frame; its content is standard input",
+    .operands = "TOPIC",
+    .about =
+        "Appends a frame to TOPIC and prints it. Standard input is its content unless it is a\n"
+        "terminal. With --batch there is no TOPIC: each line of standard input is an object\n"
+        "{\"topic\", \"meta\", \"ttl\", \"content\" or \"content_base64\" or \"hash\"}.\n",
+    .options = options,
+    .takes = TAKES_ADDR | TAKES_JSON,
+    .exec = exec,
+};

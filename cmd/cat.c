@@ -1,0 +1,265 @@
+/* weir cat: read the log, then optionally follow it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clean.h"
+#include "base/json.h"
+#include "cmd/human.h"
+#include "cmd/output.h"
+#include "cmd/table.h"
+#include "cmd/target.h"
+
+enum {
+    FOLLOW = 1,
+    PULSE,
+    NEW,
+    AFTER,
+    FROM,
+    BEFORE,
+    SINCE,
+    UNTIL,
+    REVERSE,
+    COUNT,
+    LIMIT,
+    LAST,
+    TOPIC,
+    STREAM,
+    TIMESTAMP,
+    SEQ,
+    SSE
+};
+
+static const struct option_row options[] = {
+    {.id = FOLLOW, .letter = 'f', .name = "follow", .help = "stay, and print what is appended"},
+    {.id = PULSE,
+     .letter = 'p',
+     .name = "pulse",
+     .arg = "MS",
+     .help = "follow with a heartbeat every MS (from 10)"},
+    {.id = NEW,
+     .letter = 'n',
+     .name = "new",
+     .help = "skip what is there already",
+     .old = "tail",
+     .old_letter = 't'},
+    {.id = TOPIC,
+     .letter = 'T',
+     .name = "topic",
+     .arg = "PATTERNS",
+     .help = "only these topics: a,b.*,*"},
+    {.id = STREAM, .name = "stream", .arg = "NAME", .help = "only the topic of exactly this name"},
+    {.id = AFTER,
+     .letter = 'a',
+     .name = "after",
+     .arg = "ID",
+     .help = "start behind ID",
+     .old = "last-id",
+     .old_letter = 'l'},
+    {.id = FROM, .name = "from", .arg = "ID", .help = "start at ID; wins over --after"},
+    {.id = BEFORE, .name = "before", .arg = "ID", .help = "end before ID"},
+    {.id = SINCE,
+     .name = "since",
+     .arg = "MOMENT",
+     .help = "start there: 10m (ago), 2026-01-02, 2026-01-02T03:04Z"},
+    {.id = UNTIL, .name = "until", .arg = "MOMENT", .help = "end there, inclusive"},
+    {.id = LIMIT, .name = "limit", .arg = "N", .help = "end after N frames"},
+    {.id = LAST, .name = "last", .arg = "N", .help = "only the N newest of the history"},
+    {.id = REVERSE, .name = "reverse", .help = "newest first"},
+    {.id = COUNT, .name = "count", .help = "print how many instead"},
+    {.id = TIMESTAMP, .name = "with-timestamp", .help = "add \"timestamp\" to each frame"},
+    {.id = SEQ, .name = "with-seq", .help = "add \"seq\" to each frame"},
+    {.id = SSE, .name = "sse", .help = "as server-sent events"},
+    {.name = NULL},
+};
+
+static bool follows(const struct call *call)
+{
+    return call_has(call, FOLLOW) || call_has(call, PULSE);
+}
+
+static int check(const struct call *call)
+{
+    static const int numbers[] = {PULSE, LIMIT, LAST};
+    int rc = call_check_pattern(call, call_value(call, TOPIC));
+    for (size_t i = 0; rc == 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        rc = call_check_number(call, numbers[i]);
+    if (rc == 0 && follows(call) && (call_has(call, REVERSE) || call_has(call, COUNT)))
+        rc = call_usage(call, "--reverse and --count do not go with --follow");
+    if (rc == 0 && call_has(call, TOPIC) && call_has(call, STREAM))
+        rc = call_usage(call, "give --topic or --stream, not both");
+    if (rc == 0)
+        rc = call_check_id(call, "--after", call_value(call, AFTER));
+    if (rc == 0)
+        rc = call_check_id(call, "--from", call_value(call, FROM));
+    return rc == 0 ? call_check_id(call, "--before", call_value(call, BEFORE)) : rc;
+}
+
+static int make_target(const struct call *call, struct buf *target)
+{
+    static const struct {
+        int id;
+        const char *key;
+    } plain[] = {{NEW, "new"},
+                 {AFTER, "after"},
+                 {FROM, "from"},
+                 {BEFORE, "before"},
+                 {LIMIT, "limit"},
+                 {LAST, "last"},
+                 {TOPIC, "topic"},
+                 {STREAM, "stream"},
+                 {REVERSE, "reverse"},
+                 {COUNT, "count"},
+                 {TIMESTAMP, "with-timestamp"},
+                 {SEQ, "with-seq"}};
+    int rc = buf_add_str(target, "/");
+    if (rc == 0 && follows(call))
+        rc = target_add(target, "follow", call_has(call, PULSE) ? call_value(call, PULSE) : "true");
+    for (size_t i = 0; rc == 0 && i < sizeof(plain) / sizeof(plain[0]); i++)
+        rc = target_option(target, call, plain[i].id, plain[i].key);
+    if (rc != 0)
+        return call_failf(call, "out of memory");
+    rc = target_moment(target, call, SINCE, "since");
+    return rc == 0 ? target_moment(target, call, UNTIL, "until") : rc;
+}
+
+/* Real frames seen in a followed stream, to know whether its end is the limit or the daemon's stop.
+ */
+struct counter {
+    struct output_lines lines;
+    uint64_t frames;
+    bool events; /* server-sent events: a terminal gets them as they are */
+};
+
+static int count_line(void *arg, struct span line, struct buf *text)
+{
+    static const char *const own[] = {"{\"topic\":\"xs.threshold\"", "{\"topic\":\"xs.pulse\""};
+    struct counter *c = arg;
+    (void)text;
+    if (line.len > 6 && memcmp(line.ptr, "data: ", 6) == 0)
+        line = span_of(line.ptr + 6, line.len - 6);
+    if (line.len == 0 || line.ptr[0] != '{')
+        return 0;
+    for (size_t i = 0; i < 2; i++) {
+        size_t len = strlen(own[i]);
+        if (line.len >= len && memcmp(line.ptr, own[i], len) == 0)
+            return 0;
+    }
+    c->frames++;
+    return 0;
+}
+
+static int show_line(void *arg, struct span line, struct buf *text)
+{
+    struct counter *c = arg;
+    count_line(arg, line, text);
+    if (!c->events)
+        return human_frame(text, line);
+    return human_bytes(text, line) != 0 ? -ENOMEM : buf_add_str(text, "\n");
+}
+
+static int copy_counted(void *arg, struct span bytes, struct err *err)
+{
+    struct counter *c = arg;
+    int rc = output_write(bytes, err);
+    return rc != 0 ? rc : output_each_line(&c->lines, bytes, err);
+}
+
+static int end(const struct call *call, int rc, const struct err *err, uint64_t frames)
+{
+    const char *limit = call_value(call, LIMIT);
+    if (rc < 0)
+        return call_fail(call, err);
+    if (rc == 0 && follows(call) && (!limit || frames < strtoull(limit, NULL, 10)))
+        call_note(call, "the daemon stopped; the stream ended in order");
+    return 0;
+}
+
+/* Terminals get lines for people. Pipes get the bytes as they come, with a look at the lines only
+ * where the end must be explained. */
+static int copy(const struct call *call, struct weir *w)
+{
+    struct err err = ERR_INIT;
+    struct counter c = {.events = call_has(call, SSE)};
+    int rc;
+    c.lines.arg = &c;
+    if (call_for_people(call)) {
+        c.lines.line = show_line;
+        rc = output_copy(w, output_each_line, &c.lines, &err);
+    } else if (follows(call) && call_has(call, LIMIT)) {
+        c.lines.line = count_line;
+        rc = output_copy(w, copy_counted, &c, &err);
+    } else {
+        rc = output_copy(w, NULL, NULL, &err);
+    }
+    output_lines_finish(&c.lines);
+    return end(call, rc, &err, c.frames);
+}
+
+static int print_count(const struct call *call, struct weir *w)
+{
+    struct err err = ERR_INIT;
+    CLEAN_FREE char *text = NULL;
+    CLEAN_BUF line = BUF_INIT;
+    size_t len;
+    if (weir_read_all(w, &text, &len, 4096, &err) != 0)
+        return call_fail(call, &err);
+    while (len > 0 && text[len - 1] == '\n')
+        len--;
+    if (!call_for_people(call))
+        return output_line(call, span_of(text, len));
+    struct json_iter it;
+    struct span key;
+    struct json_value value;
+    if (json_validate(span_of(text, len), 2, NULL, NULL) != 0 ||
+        json_iter_init(&it, span_of(text, len)) != 0 || !json_iter_next(&it, &key, &value))
+        return call_failf(call, "the daemon's answer is no count");
+    return output_line(call, value.raw);
+}
+
+static int exec(struct call *call)
+{
+    struct err err = ERR_INIT;
+    struct weir *w = NULL;
+    CLEAN_BUF target = BUF_INIT;
+    struct weir_response res;
+    const struct weir_header sse = {"Accept", "text/event-stream"};
+    int rc = call_operands(call, 0, 0);
+    if (rc == 0)
+        rc = check(call);
+    if (rc == 0)
+        rc = make_target(call, &target);
+    if (rc == 0)
+        rc = call_open(call, &w);
+    if (rc != 0)
+        return rc;
+    struct weir_request req = {
+        .method = "GET", .target = target_text(&target), .replay_safe = true};
+    if (call_has(call, SSE)) {
+        req.headers = &sse;
+        req.header_count = 1;
+    }
+    rc = weir_request(w, &req, &res, &err);
+    if (rc == 0)
+        rc = weir_check(w, &res, &err);
+    if (rc != 0)
+        rc = call_fail(call, &err);
+    else
+        rc = call_has(call, COUNT) ? print_count(call, w) : copy(call, w);
+    weir_close(w);
+    return rc;
+}
+
+const struct cmd cmd_cat = {
+    .name = "cat",
+    .group = GROUP_READ,
+    .summary = "print frames, and follow the log",
+    .operands = "",
+    .about =
+        "Prints frames in order, one JSON object a line; for people on a terminal. With --follow\n"
+        "it stays: a frame xs.threshold separates history from what is new.\n",
+    .options = options,
+    .takes = TAKES_ADDR | TAKES_JSON,
+    .exec = exec,
+};

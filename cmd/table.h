@@ -1,0 +1,16 @@
+/*
+ * The verbs by name, for the table.
+ */
+#ifndef CMD_TABLE_H
+#define CMD_TABLE_H
+
+#include "cmd/cmd.h"
+
+extern const struct cmd cmd_serve, cmd_status, cmd_version;
+extern const struct cmd cmd_append, cmd_remove;
+extern const struct cmd cmd_cat, cmd_last, cmd_first, cmd_next, cmd_previous, cmd_get;
+extern const struct cmd cmd_cas, cmd_cas_post;
+extern const struct cmd cmd_import, cmd_export;
+extern const struct cmd cmd_scru128, cmd_completion;
+
+#endif
