@@ -134,6 +134,7 @@ int index_topics(struct index_snap *snap, struct span prefix,
 struct index_content {
     bool has_bytes; /**< it lies in a frame's record or loose: `bytes` into the snapshot */
     struct span bytes;
+    bool is_loose; /**< it lies loose too: it is there whatever becomes of the frame */
     bool is_blob; /**< a frame names it and its bytes are in the content directory */
     uint64_t size;
     struct frame_id id; /**< a frame that names it; ID_MIN for loose content */

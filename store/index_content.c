@@ -177,6 +177,7 @@ static int find_content(struct index_txn *txn, const uint8_t *digest, struct ind
         .bytes = carried    ? frame.content
                  : is_loose ? loose
                             : (struct span){0},
+        .is_loose = is_loose,
         .is_blob = !carried && !is_loose,
         .size = carried || naming ? frame.content_size : loose.len,
         .id = carried || naming ? frame.id : ID_MIN,

@@ -62,6 +62,8 @@ static void answer_waiting(struct store *store, uint64_t indexed)
     while (ready) {
         struct store_op *next = ready->next;
         ready->next = NULL;
+        if (ready->result != 0 || ready->repeated)
+            ready->number = 0; /* it was there to wait by */
         ready->done(ready);
         ready = next;
     }
@@ -202,9 +204,29 @@ static uint64_t expire(struct store *store)
     return 0;
 }
 
+/* The index is written to by one thread alone, so store_sweep asks and waits. */
+static void sweep(struct store *store)
+{
+    struct err err = ERR_INIT;
+    uint64_t dropped;
+    pthread_mutex_lock(&store->lock);
+    bool wanted = store->sweep_wanted;
+    uint64_t before_ms = store->sweep_before_ms;
+    pthread_mutex_unlock(&store->lock);
+    if (!wanted)
+        return;
+    err.code = index_sweep(store->index, before_ms, &dropped, &err);
+    pthread_mutex_lock(&store->lock);
+    store->sweep_err = err;
+    store->sweep_wanted = false;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+}
+
 uint64_t indexer_step(struct store *store)
 {
     struct err err = ERR_INIT;
+    sweep(store);
     pthread_mutex_lock(&store->lock);
     bool failed = store->read_only && store->index_error != 0;
     pthread_mutex_unlock(&store->lock);

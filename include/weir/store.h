@@ -202,4 +202,26 @@ int store_flush(struct store *store, struct err *err);
 /** Drops loose contents and keys past their age. For a daily timer; blocks. */
 int store_sweep(struct store *store, uint64_t loose_age_ms, struct err *err);
 
+/* --- a store that nobody serves ---------------------------------------------------------------------------- */
+
+/**
+ * Checks every checksum and cross reference of index and journal; calls fault for each that is broken. `checked` counts
+ * what was looked at. Returns 0 when the check could be made, whatever it found. ERR_LOCKED while a daemon has it.
+ */
+int store_verify(const char *path, void (*fault)(void *arg, const char *text), void *arg, uint64_t *checked,
+                 struct err *err);
+
+/** What a repair did. */
+struct store_repair {
+    bool damaged;        /**< there was something to repair */
+    uint64_t kept;       /**< last record kept */
+    uint64_t next_good;  /**< first readable record that was set aside; 0 = none */
+};
+
+/**
+ * Keeps what is good before the damage in the journal and moves the rest into journal/damaged/. Nothing is deleted.
+ * Changes nothing without damage. ERR_LOCKED while a daemon has it.
+ */
+int store_repair(const char *path, struct store_repair *out, struct err *err);
+
 #endif

@@ -1,0 +1,71 @@
+/*
+ * A group being formed by the writer: operations judged in arrival order, encoded, not yet written.
+ */
+#ifndef STORE_GROUP_H
+#define STORE_GROUP_H
+
+#include "store/state.h"
+
+#define GROUP_BYTES (256 * 1024)
+#define GROUP_FRAMES 1000
+
+/** A frame of the group before its bytes have their final place. */
+struct group_frame {
+    struct frame_id id;
+    uint32_t topic_no;
+    bool ephemeral;
+    size_t at, len; /**< in ops or ephemeral */
+};
+
+struct group {
+    struct store *store;
+    uint64_t number; /**< the record it will be */
+    uint64_t now_ms;
+    struct buf ops;       /**< record under way */
+    struct buf ephemeral; /**< frame records of ephemeral frames */
+    struct group_frame *frames;
+    size_t frame_count, frame_cap;
+    struct tail_hide *hides;
+    size_t hide_count, hide_cap;
+    struct shadow *shadow; /**< of the hides; made with the first */
+    struct store_op *taken, **taken_end; /**< judged, in order */
+    struct tail_pin pin;
+    struct index_snap *snap; /**< opened at first need */
+    struct frame_id highest; /**< highest id in it, those of imports too */
+    bool imports;            /**< has frames that only the index will have: what must see them waits */
+    bool deferred;           /**< holds an import or a loose content: answer after the index has it */
+};
+
+int group_begin(struct group *group, struct store *store);
+/** Gives back pin and snapshot. */
+void group_release(struct group *group);
+void group_finish(struct group *group);
+
+/** The group's snapshot. */
+int group_snap(struct group *group, struct index_snap **out, struct err *err);
+/** Encodes a frame: as OP_FRAME (in the tail), OP_IMPORT (index only), or ephemeral. */
+int group_add_frame(struct group *group, const struct frame *frame, bool import);
+/** Encodes that a frame is removed, or the frames of a topic below a seq, and hides them. */
+int group_put_remove(struct group *group, struct frame_id id);
+int group_put_cut(struct group *group, uint32_t topic_no, uint64_t seq);
+/** Whether a frame is hidden: by the shadow, or by this group. */
+bool group_hides(struct group *group, const struct frame *frame);
+/** A stored frame by id, not hidden: ERR_NOT_FOUND, ERR_DAMAGED. */
+int group_find(struct group *group, struct frame_id id, struct frame *out, struct err *err);
+/** The head of a topic, loaded if need be; a topic never seen has no = 0. */
+int group_head(struct group *group, struct span name, struct head **out, struct err *err);
+/** Gives the topic its number if it has none. */
+int group_number_topic(struct group *group, struct head *head);
+
+/** Judge one operation: sets op->result; negative return = the whole group must be given up (no memory). */
+int judge_append(struct group *group, struct store_op *op);
+int judge_import(struct group *group, struct store_op *op);
+int judge_remove(struct group *group, struct store_op *op);
+int judge_content(struct group *group, struct store_op *op);
+
+/** After a frame with ttl last:keep: cuts the topic to so many. */
+int cut_topic(struct group *group, struct head *head, uint64_t keep, struct err *err);
+/** Notes that a frame of the topic is removed. */
+int group_remove(struct group *group, struct head *head, const struct frame *frame);
+
+#endif

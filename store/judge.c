@@ -1,0 +1,443 @@
+/*
+ * Appends, in arrival order inside the forming group: key, conditions, ids, seqs, ttl.
+ */
+#define XXH_STATIC_LINKING_ONLY /* for a hash state on the stack */
+#include <errno.h>
+#include <inttypes.h>
+#include <xxhash.h>
+
+#include "base/bytes.h"
+#include "store/group.h"
+#include "store/record.h"
+
+/* --- limits: what would be refused by the record's form, or by the index when it is too late ------------------- */
+
+#define KEY_MAX 64
+#define SEQ_MAX (UINT64_MAX >> 1) /* of imports, so that counting on from it never ends */
+
+static int check_frame(const struct store_frame *frame, struct err *err)
+{
+    if (frame->topic.len == 0 || frame->topic.len > TOPIC_MAX)
+        return err_set(err, ERR_INVALID, "a topic has 1 to %d bytes, this has %zu", TOPIC_MAX, frame->topic.len);
+    if (frame->meta.len > META_MAX)
+        return err_set(err, ERR_TOO_LARGE, "meta has %zu bytes, more than %d", frame->meta.len, META_MAX);
+    if (frame->ttl.kind == TTL_LAST && frame->ttl.value == 0)
+        return err_set(err, ERR_INVALID, "ttl last:0 would keep nothing; the least is last:1");
+    if (!frame->has_content)
+        return 0;
+    if (frame->content.len > INLINE_MAX)
+        return err_set(err, ERR_TOO_LARGE, "content of %zu bytes does not travel in its frame, the most is %d",
+                       frame->content.len, INLINE_MAX);
+    if (!frame->has_hash || frame->content_size != frame->content.len)
+        return err_set(err, ERR_INVALID, "content without its hash, or of another size than it says");
+    return 0;
+}
+
+static int check_frames(struct store_op *op)
+{
+    int r = 0;
+    if (op->key.len > KEY_MAX)
+        return err_set(&op->err, ERR_INVALID, "a key has 1 to %d bytes, this has %zu", KEY_MAX, op->key.len);
+    for (size_t i = 0; i < op->count && r == 0; i++)
+        r = check_frame(&op->frames[i], &op->err);
+    return r;
+}
+
+/* --- ids ---------------------------------------------------------------------------------------------- */
+
+static struct frame_id next_id(struct group *group)
+{
+    struct store *store = group->store;
+    pthread_mutex_lock(&store->gen_lock);
+    struct frame_id id = id_gen_next(&store->gen, group->now_ms);
+    if (id_is_zero(store->inflight))
+        store->inflight = id;
+    pthread_mutex_unlock(&store->gen_lock);
+    return id;
+}
+
+/* Ids of a keyed batch follow from its first: one step of the counters each, same entropy. */
+#define KEYED_STEP (1ull << 32)
+
+static struct frame_id keyed_id(struct frame_id first, uint64_t index)
+{
+    struct frame_id id = {first.hi, first.lo + index * KEYED_STEP};
+    if (id.lo < first.lo)
+        id.hi++;
+    return id;
+}
+
+static struct frame_id op_id(struct group *group, const struct store_op *op, size_t i)
+{
+    if (i == 0 || op->key.len == 0)
+        return next_id(group);
+    struct frame_id id = keyed_id(op->frames[0].id, i);
+    pthread_mutex_lock(&group->store->gen_lock);
+    id_gen_raise(&group->store->gen, id);
+    pthread_mutex_unlock(&group->store->gen_lock);
+    return id;
+}
+
+/* --- idempotency keys -------------------------------------------------------------------------------------- */
+
+static void digest_span(XXH3_state_t *state, struct span s)
+{
+    uint8_t len[8];
+    put_be64(len, s.len);
+    XXH3_128bits_update(state, len, sizeof len);
+    XXH3_128bits_update(state, s.ptr, s.len);
+}
+
+/* What makes two requests the same: topics, metas, ttls, contents. */
+static void request_digest(uint8_t out[static DIGEST_SIZE], const struct store_op *op)
+{
+    XXH3_state_t state;
+    memset(out, 0, DIGEST_SIZE);
+    XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < op->count; i++) {
+        const struct store_frame *frame = &op->frames[i];
+        uint8_t ttl[16];
+        put_be64(ttl, frame->ttl.kind);
+        put_be64(ttl + 8, frame->ttl.value);
+        digest_span(&state, frame->topic);
+        digest_span(&state, frame->meta);
+        digest_span(&state, span_of(ttl, sizeof ttl));
+        digest_span(&state, span_of(frame->digest, frame->has_hash ? DIGEST_SIZE : 0));
+    }
+    XXH128_hash_t hash = XXH3_128bits_digest(&state);
+    XXH128_canonicalFromHash((XXH128_canonical_t *)out, hash);
+}
+
+static int repeat(struct group *group, struct store_op *op, const uint8_t *was, const uint8_t *now,
+                  struct frame_id first, uint32_t count)
+{
+    struct frame frame;
+    if (memcmp(was, now, DIGEST_SIZE) != 0 || count != op->count)
+        return err_set(&op->err, ERR_CONFLICT, "key %.*s was used for another append; take a new key",
+                       SPAN_ARG(op->key));
+    for (uint32_t i = 0; i < count; i++) {
+        struct store_frame *out = &op->frames[i];
+        out->id = keyed_id(first, i);
+        out->has_seq = group_find(group, out->id, &frame, NULL) == 0 && frame.has_seq;
+        out->seq = out->has_seq ? frame.seq : 0;
+    }
+    op->repeated = true;
+    return 0;
+}
+
+/* 1: the key is known, op->result is set. 0: new. */
+static int judge_key(struct group *group, struct store_op *op, const struct head *head,
+                     uint8_t digest[static DIGEST_SIZE])
+{
+    struct index_snap *snap;
+    struct index_key known;
+    request_digest(digest, op);
+    if (head->no == 0)
+        return 0;
+    const struct key_entry *recent = keys_find(&group->store->keys, head->no, op->key);
+    if (recent) {
+        op->result = repeat(group, op, recent->digest, digest, recent->first, recent->count);
+        return 1;
+    }
+    int r = group_snap(group, &snap, &op->err);
+    if (r == 0)
+        r = index_key(snap, head->no, op->key, &known, &op->err);
+    if (r == ERR_NOT_FOUND)
+        return 0;
+    op->result = r == 0 ? repeat(group, op, known.digest, digest, known.first, known.count) : r;
+    return 1;
+}
+
+static int keep_key(struct group *group, struct store_op *op, struct head *head,
+                    const uint8_t digest[static DIGEST_SIZE])
+{
+    struct frame_id first = op->frames[0].id;
+    uint32_t count = (uint32_t)op->count;
+    int r = group_number_topic(group, head); /* an ephemeral frame did not */
+    if (r != 0)
+        return r;
+    r = op_put_key(&group->ops, head->no, op->key, group->now_ms, digest, first, count);
+    return r == 0 ? keys_add(&group->store->keys, group->number, head->no, op->key, digest, first, count) : r;
+}
+
+/* --- conditions -------------------------------------------------------------------------------------------- */
+
+static int judge_conditions(struct group *group, struct store_op *op, const struct head *head)
+{
+    struct frame_id last = group->store->last_stored;
+    op->actual_seq = head->next_seq;
+    op->actual_last = last;
+    if (op->has_expect_seq && op->expect_seq != head->next_seq)
+        return err_set(&op->err, ERR_CONDITION, "the next seq of the topic is %" PRIu64 ", not %" PRIu64, head->next_seq,
+                       op->expect_seq);
+    if (op->has_expect_last && id_cmp(op->expect_last, last) != 0) {
+        char text[ID_TEXT_LEN + 1];
+        id_format(text, last);
+        return err_set(&op->err, ERR_CONDITION, "the newest frame of the store is %s", text);
+    }
+    return 0;
+}
+
+/* --- frames ------------------------------------------------------------------------------------------------- */
+
+static uint64_t deadline_of(struct ttl ttl, uint64_t born_ms)
+{
+    if (ttl.kind != TTL_TIME)
+        return 0;
+    uint64_t deadline = born_ms + ttl.value;
+    return deadline < born_ms ? UINT64_MAX : deadline;
+}
+
+static void frame_of(struct frame *out, const struct store_frame *in, const struct store_op *op)
+{
+    *out = (struct frame){.id = in->id,
+                          .topic = in->topic,
+                          .meta = in->meta,
+                          .ttl = in->ttl,
+                          .authority = op->authority,
+                          .has_hash = in->has_hash,
+                          .has_content = in->has_content,
+                          .content_size = in->content_size,
+                          .content = in->content,
+                          .has_seq = in->has_seq,
+                          .seq = in->seq,
+                          .stamp = id_time_ms(in->id),
+                          .deadline_ms = deadline_of(in->ttl, id_time_ms(in->id))};
+    if (in->has_hash)
+        memcpy(out->digest, in->digest, DIGEST_SIZE);
+}
+
+/* Counts a frame that gets `seq` or none into its topic's head. */
+static int head_take(struct group *group, struct head *head, struct frame *frame)
+{
+    head->changed = group->number;
+    head->live++;
+    if (id_cmp(frame->id, head->last_id) > 0)
+        head->last_id = frame->id;
+    if (!frame->has_seq)
+        return 0;
+    if (frame->stamp < head->last_stamp)
+        frame->stamp = head->last_stamp;
+    head->last_stamp = frame->stamp;
+    head->next_seq = frame->seq + 1;
+    head->live_seq++;
+    if (head->recent_at + head->recent_count == head->recent_cap)
+        head_drop_recent(head, group->snap ? index_snap_number(group->snap) : atomic_load(&group->store->indexed));
+    return head_push_recent(head, frame->seq, group->number);
+}
+
+static int append_frame(struct group *group, struct store_op *op, size_t i)
+{
+    struct store_frame *in = &op->frames[i];
+    struct head *head;
+    struct frame frame;
+    int r = group_head(group, in->topic, &head, &op->err);
+    in->has_seq = in->ttl.kind != TTL_EPHEMERAL;
+    if (r == 0 && in->has_seq)
+        r = group_number_topic(group, head);
+    if (r != 0)
+        return r;
+    in->id = op_id(group, op, i);
+    in->seq = in->has_seq ? head->next_seq : 0;
+    frame_of(&frame, in, op);
+    frame.topic_no = head->no;
+    if (in->has_seq) {
+        r = head_take(group, head, &frame);
+        group->store->last_stored = in->id;
+    }
+    if (r == 0)
+        r = group_add_frame(group, &frame, false);
+    if (r == 0 && in->ttl.kind == TTL_LAST)
+        r = cut_topic(group, head, in->ttl.value, &op->err);
+    return r;
+}
+
+int judge_append(struct group *group, struct store_op *op)
+{
+    uint8_t digest[DIGEST_SIZE];
+    struct head *head = NULL;
+    op->result = check_frames(op);
+    if (op->result != 0)
+        return 0;
+    for (size_t i = op->count; i-- > 0;) { /* load all before anything changes; ends with the first frame's */
+        op->result = group_head(group, op->frames[i].topic, &head, &op->err);
+        if (op->result != 0)
+            return 0;
+    }
+    if (op->count == 0)
+        return 0;
+    if (op->key.len && judge_key(group, op, head, digest))
+        return 0;
+    op->result = judge_conditions(group, op, head);
+    if (op->result != 0)
+        return 0;
+    for (size_t i = 0; i < op->count; i++) {
+        int r = append_frame(group, op, i);
+        if (r != 0)
+            return r;
+    }
+    return op->key.len ? keep_key(group, op, head, digest) : 0;
+}
+
+/* --- imports ----------------------------------------------------------------------------------------------- */
+
+#define IMPORT_AHEAD_MS 10000
+
+static bool same_ttl(struct ttl a, struct ttl b)
+{
+    return a.kind == b.kind && a.value == b.value;
+}
+
+/* 0: the id is free (or in->existed set: the same frame is there). */
+static int judge_existing(struct group *group, struct store_op *op, size_t i)
+{
+    struct store_frame *in = &op->frames[i];
+    struct frame was;
+    char text[ID_TEXT_LEN + 1];
+    int r = group_find(group, in->id, &was, &op->err);
+    if (r == ERR_NOT_FOUND)
+        return 0;
+    if (r != 0)
+        return r;
+    if (span_eq(was.topic, in->topic) && span_eq(was.meta, in->meta) && same_ttl(was.ttl, in->ttl) &&
+        was.has_hash == in->has_hash && (!in->has_hash || memcmp(was.digest, in->digest, DIGEST_SIZE) == 0)) {
+        in->existed = true;
+        in->has_seq = was.has_seq;
+        in->seq = was.seq;
+        return 0;
+    }
+    id_format(text, in->id);
+    return err_set(&op->err, ERR_CONFLICT, "frame %s is there already with other contents", text);
+}
+
+static int judge_import_frame(struct group *group, struct store_op *op, size_t i, struct frame_id *highest)
+{
+    struct store_frame *in = &op->frames[i];
+    char text[ID_TEXT_LEN + 1];
+    struct head *head;
+    in->existed = false;
+    id_format(text, in->id);
+    if (id_is_zero(in->id) || (in->has_seq && in->seq > SEQ_MAX))
+        return err_set(&op->err, ERR_INVALID, "frame %s: its %s is out of range", text,
+                       id_is_zero(in->id) ? "id" : "seq");
+    if (in->ttl.kind == TTL_EPHEMERAL)
+        return err_set(&op->err, ERR_INVALID, "frame %s is ephemeral and cannot be imported", text);
+    if (id_time_ms(in->id) > group->now_ms + IMPORT_AHEAD_MS)
+        return err_set(&op->err, ERR_INVALID, "frame %s lies more than 10 s ahead of this machine's clock", text);
+    if (id_cmp(in->id, *highest) <= 0)
+        for (size_t k = 0; k < i; k++)
+            if (id_cmp(op->frames[k].id, in->id) == 0)
+                return err_set(&op->err, ERR_INVALID, "frame %s comes twice in one import", text);
+    if (id_cmp(in->id, *highest) > 0)
+        *highest = in->id;
+    int r = judge_existing(group, op, i);
+    return r == 0 ? group_head(group, in->topic, &head, &op->err) : r;
+}
+
+/* Whether the id is above all that was given, so that the frame takes the ordinary path through the tail. */
+static bool raise_ids(struct group *group, struct frame_id id)
+{
+    struct store *store = group->store;
+    pthread_mutex_lock(&store->gen_lock);
+    bool above = id_cmp(id, store->gen.last) > 0;
+    if (above) {
+        id_gen_raise(&store->gen, id);
+        if (id_is_zero(store->inflight))
+            store->inflight = id;
+    }
+    pthread_mutex_unlock(&store->gen_lock);
+    if (id_cmp(id, store->last_stored) > 0)
+        store->last_stored = id;
+    return above;
+}
+
+static int import_frame(struct group *group, struct store_op *op, size_t i)
+{
+    struct store_frame *in = &op->frames[i];
+    struct head *head;
+    struct frame frame;
+    int r = group_head(group, in->topic, &head, &op->err);
+    if (r == 0)
+        r = group_number_topic(group, head);
+    if (r != 0)
+        return r;
+    bool newest_of_topic = id_cmp(in->id, head->last_id) > 0;
+    if (!newest_of_topic || !in->has_seq || in->seq < head->next_seq)
+        in->seq = newest_of_topic ? head->next_seq : 0;
+    in->has_seq = newest_of_topic;
+    frame_of(&frame, in, op);
+    frame.topic_no = head->no;
+    r = head_take(group, head, &frame);
+    if (r != 0)
+        return r;
+    bool above = raise_ids(group, in->id);
+    group->imports |= !above;
+    return group_add_frame(group, &frame, !above);
+}
+
+int judge_import(struct group *group, struct store_op *op)
+{
+    struct frame_id highest = ID_MIN;
+    op->result = check_frames(op);
+    for (size_t i = 0; i < op->count && op->result == 0; i++)
+        op->result = judge_import_frame(group, op, i, &highest);
+    if (op->result != 0)
+        return 0;
+    group->deferred = true;
+    for (size_t i = 0; i < op->count; i++) {
+        int r = op->frames[i].existed ? 0 : import_frame(group, op, i);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- removals and contents -------------------------------------------------------------------------------------- */
+
+/* A negative return gives the whole group up; what concerns this frame alone goes into op->result. */
+static int remove_one(struct group *group, struct store_op *op, struct frame_id id)
+{
+    struct frame frame;
+    struct head *head;
+    int r = group_find(group, id, &frame, &op->err);
+    if (r == ERR_NOT_FOUND)
+        return 0;
+    if (r == ERR_DAMAGED) { /* it goes all the same; of its topic's head nothing is known until the index has moved */
+        op->found = group->store->resync = true;
+        return group_put_remove(group, id);
+    }
+    if (r == 0)
+        r = group_head(group, frame.topic, &head, &op->err);
+    if (r != 0) {
+        op->result = r;
+        return 0;
+    }
+    op->found = true;
+    return group_remove(group, head, &frame);
+}
+
+int judge_remove(struct group *group, struct store_op *op)
+{
+    op->found = false;
+    op->result = 0;
+    if (!op->ids)
+        return remove_one(group, op, op->id);
+    for (size_t i = 0; i < op->count; i++) {
+        int r = remove_one(group, op, op->ids[i]);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+int judge_content(struct group *group, struct store_op *op)
+{
+    op->result = 0;
+    if (op->content.len > INLINE_MAX) {
+        op->result = err_set(&op->err, ERR_TOO_LARGE, "content of %zu bytes lies in the content directory, the most here is %d",
+                             op->content.len, INLINE_MAX);
+        return 0;
+    }
+    group->deferred = true;
+    return op_put_content(&group->ops, op->digest, group->now_ms, op->content);
+}
