@@ -1,0 +1,159 @@
+/*
+ * The route table, and the way of a request into its route and out again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/exchange.h"
+
+#define METHODS (HTTP_OPTIONS + 1)
+
+/* A path ending in '/' (but the root) has one operand behind it, which may hold more of them for `deep`. */
+static const struct entry {
+    const char *path;
+    const struct route *methods[METHODS];
+    const char *allow;
+    bool deep;
+} table[] = {
+    {.path = "/", .methods = {[HTTP_GET] = &route_read}, .allow = "GET, HEAD"},
+    {.path = "/append", .methods = {[HTTP_POST] = &route_batch}, .allow = "POST"},
+    {.path = "/append/", .methods = {[HTTP_POST] = &route_append}, .allow = "POST"},
+    {.path = "/last", .methods = {[HTTP_GET] = &route_last}, .allow = "GET, HEAD"},
+    {.path = "/last/", .methods = {[HTTP_GET] = &route_last}, .allow = "GET, HEAD"},
+    {.path = "/head/", .methods = {[HTTP_GET] = &route_last}, .allow = "GET, HEAD"},
+    {.path = "/cas", .methods = {[HTTP_POST] = &route_cas_post}, .allow = "POST"},
+    {.path = "/cas/", .methods = {[HTTP_GET] = &route_cas_get}, .allow = "GET, HEAD", .deep = true},
+    {.path = "/import", .methods = {[HTTP_POST] = &route_import}, .allow = "POST"},
+    {.path = "/export", .methods = {[HTTP_GET] = &route_export}, .allow = "GET, HEAD"},
+    {.path = "/version", .methods = {[HTTP_GET] = &route_version}, .allow = "GET, HEAD"},
+    {.path = "/status", .methods = {[HTTP_GET] = &route_status}, .allow = "GET, HEAD"},
+    {.path = "/metrics", .methods = {[HTTP_GET] = &route_metrics}, .allow = "GET, HEAD"},
+};
+
+/* A lone segment that is none of the above: an id, or the seed's append. */
+static const struct entry segment = {.path = "/",
+                                     .methods = {[HTTP_GET] = &route_get,
+                                                 [HTTP_DELETE] = &route_remove,
+                                                 [HTTP_POST] = &route_seed_append}};
+
+/* Names that the seed's append cannot have for topics, since they are or may become routes. */
+static const char *const reserved[] = {
+    "append", "cas",    "import",  "last",      "head",    "eval",   "exec",   "pipe",
+    "version", "status", "metrics", "export",    "health",  "ping",   "v1",     "dashboard",
+    "stream", "streams", "basins",  "groups",    "tokens",  "access-tokens"};
+
+static bool is_reserved(struct span name)
+{
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+        if (span_is(name, reserved[i]))
+            return true;
+    return false;
+}
+
+static bool entry_takes(const struct entry *e, struct span path, struct span *operand)
+{
+    size_t len = strlen(e->path);
+    if (len == 1 || e->path[len - 1] != '/') {
+        *operand = (struct span){0};
+        return span_is(path, e->path);
+    }
+    if (path.len < len || memcmp(path.ptr, e->path, len) != 0)
+        return false;
+    *operand = span_of(path.ptr + len, path.len - len);
+    return operand->len > 0 && (e->deep || !memchr(operand->ptr, '/', operand->len));
+}
+
+static const struct entry *find_entry(struct span path, struct span *operand)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (entry_takes(&table[i], path, operand))
+            return &table[i];
+    if (path.len < 2 || path.ptr[0] != '/' || memchr(path.ptr + 1, '/', path.len - 1))
+        return NULL;
+    *operand = span_of(path.ptr + 1, path.len - 1);
+    return &segment;
+}
+
+static const struct route *find_route(struct http_req *req, struct span *operand)
+{
+    enum http_method method = http_method(req) == HTTP_HEAD ? HTTP_GET : http_method(req);
+    const struct entry *e = find_entry(http_path(req), operand);
+    bool known = e && method < METHODS && e->methods[method];
+    if (!e || (e == &segment && (!known || is_reserved(*operand)))) {
+        reply_not_found(req);
+        return NULL;
+    }
+    if (!known) {
+        reply_not_allowed(req, e->allow);
+        return NULL;
+    }
+    return e->methods[method];
+}
+
+static bool turned_away(struct daemon *daemon, struct http_req *req)
+{
+    const char *why = NULL;
+    struct err err = ERR_INIT;
+    if (guard_check(req, &daemon->guard, &why) != 0) {
+        err_set(&err, ERR_FORBIDDEN, "%s", why);
+        reply_err(req, ERR_FORBIDDEN, &err, NULL);
+        return true;
+    }
+    return guard_preflight(req, &daemon->guard);
+}
+
+static void begin(void *arg, struct http_req *req)
+{
+    struct daemon *daemon = arg;
+    struct err err = ERR_INIT;
+    struct span operand;
+    daemon->requests++;
+    if (turned_away(daemon, req))
+        return;
+    const struct route *route = find_route(req, &operand);
+    if (!route)
+        return;
+    struct exchange *x = calloc(1, route->size);
+    if (!x) {
+        reply_err(req, -ENOMEM, NULL, NULL);
+        return;
+    }
+    x->daemon = daemon;
+    x->route = route;
+    x->req = req;
+    x->operand = operand;
+    x->holds = 1;
+    http_set_state(req, x);
+    int rc = route->begin(x, &err);
+    if (rc < 0)
+        exchange_fail(x, rc, &err, NULL);
+}
+
+static size_t body(void *arg, struct http_req *req, struct span bytes)
+{
+    struct exchange *x = http_state(req);
+    (void)arg;
+    return x && x->route->body && !x->answered ? x->route->body(x, bytes) : bytes.len;
+}
+
+static void end(void *arg, struct http_req *req)
+{
+    struct exchange *x = http_state(req);
+    (void)arg;
+    if (x && x->route->end && !x->answered)
+        x->route->end(x);
+}
+
+static void gone(void *arg, struct http_req *req, bool complete)
+{
+    struct exchange *x = http_state(req);
+    (void)arg, (void)complete;
+    if (!x)
+        return;
+    x->req = NULL;
+    if (x->route->gone)
+        x->route->gone(x);
+    exchange_drop(x);
+}
+
+const struct http_handler api_handler = {begin, body, end, gone};

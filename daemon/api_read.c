@@ -1,0 +1,299 @@
+/*
+ * GET /, GET /last, GET /ID, DELETE /ID.
+ */
+#include <errno.h>
+#include <strings.h>
+
+#include "base/frame_json.h"
+#include "base/text.h"
+#include "daemon/reader.h"
+
+/* --- GET / ----------------------------------------------------------------------------------------- */
+
+static bool wants_events(const struct exchange *x)
+{
+    static const char type[] = "text/event-stream";
+    struct span accept = http_header(x->req, "Accept");
+    for (size_t i = 0; i + sizeof(type) - 1 <= accept.len; i++)
+        if (strncasecmp((const char *)accept.ptr + i, type, sizeof(type) - 1) == 0)
+            return true;
+    return false;
+}
+
+/* A browser that reconnects says where it was. A value that is none of ours tells nothing. */
+static void take_last_event_id(struct exchange *x)
+{
+    struct span header = http_header(x->req, "Last-Event-ID");
+    if (header.len > 0 && !(x->query.given & (QUERY_AFTER | QUERY_FROM)) &&
+        id_parse(&x->query.after, header, NULL) == 0)
+        x->query.given |= QUERY_AFTER;
+}
+
+static int check_query(const struct query *q, struct err *err)
+{
+    if (q->follow && (q->reverse || q->count))
+        return err_set(err, ERR_INVALID, "%s cannot be combined with follow",
+                       q->reverse ? "reverse" : "count");
+    if (q->follow && q->given & (QUERY_BEFORE | QUERY_UNTIL))
+        return err_set(err, ERR_INVALID, "%s ends a read and cannot be combined with follow",
+                       q->given & QUERY_BEFORE ? "before" : "until");
+    return 0;
+}
+
+/* The store's query; nothing allowed is a limit of none. */
+static struct store_query store_query_of(const struct query *q)
+{
+    struct query bounds = *q;
+    if (q->given & QUERY_LAST)
+        bounds.given &= ~(unsigned)(QUERY_FROM | QUERY_AFTER); /* last overrides them */
+    struct store_query s = {.topics = &q->topics,
+                            .stream = buf_span(&q->stream),
+                            .reverse = q->reverse,
+                            .has_limit = q->given & QUERY_LIMIT,
+                            .limit = q->limit,
+                            .has_last = q->given & QUERY_LAST,
+                            .last = q->last,
+                            .follow = q->follow,
+                            .skip_history = q->fresh};
+    bool any = query_bounds(&bounds, &s.from, &s.until);
+    if (!any && q->follow)
+        s.from = ID_MAX;
+    else if (!any)
+        s = (struct store_query){.topics = &q->topics, .has_limit = true};
+    return s;
+}
+
+struct count {
+    struct exchange x;
+    struct store_cursor *cursor;
+    struct job job;
+    uint64_t frames;
+    enum store_step step;
+    int result;
+    struct err err;
+};
+
+/* One struct for both, so that the route can decide when it has seen the query. */
+union read {
+    struct exchange x;
+    struct reader reader;
+    struct count count;
+};
+
+static long count_one(void *arg, const struct store_item *item)
+{
+    uint64_t *frames = arg;
+    (void)item;
+    ++*frames;
+    return 1;
+}
+
+#define COUNT_SLICES 64 /* of a millisecond, then the pool's others have their turn */
+
+static struct count *count_of_job(struct job *job)
+{
+    return (struct count *)((char *)job - offsetof(struct count, job));
+}
+
+static void count_work(struct job *job)
+{
+    struct count *c = count_of_job(job);
+    c->step = STORE_MORE;
+    c->result = 0;
+    for (int i = 0; i < COUNT_SLICES && c->result == 0 && c->step == STORE_MORE; i++)
+        c->result = store_cursor_read(c->cursor, SIZE_MAX / 2, true, count_one, &c->frames, &c->step, &c->err);
+}
+
+static void count_start(struct count *c);
+
+static void count_after(struct job *job)
+{
+    struct count *c = count_of_job(job);
+    CLEAN_BUF body = BUF_INIT;
+    if (c->result < 0)
+        exchange_fail(&c->x, c->result, &c->err, NULL);
+    else if (c->step == STORE_MORE && exchange_open(&c->x))
+        count_start(c);
+    else if (buf_addf(&body, "{\"count\":%llu}", (unsigned long long)c->frames) == 0)
+        exchange_reply(&c->x, 200, "application/json", buf_span(&body), NULL);
+    exchange_drop(&c->x);
+}
+
+static void count_start(struct count *c)
+{
+    exchange_hold(&c->x);
+    c->job = (struct job){.work = count_work, .after = count_after};
+    exchange_job(&c->x, &c->job);
+}
+
+static int begin_read(struct exchange *x, struct err *err)
+{
+    union read *r = (union read *)x;
+    int rc = exchange_query(x, QUERY_READ, err);
+    if (rc == 0)
+        rc = check_query(&x->query, err);
+    if (rc < 0)
+        return rc;
+    bool sse = wants_events(x);
+    if (sse)
+        take_last_event_id(x);
+    struct store_query query = store_query_of(&x->query);
+    if (!x->query.count) {
+        r->reader.sse = sse;
+        return reader_start(&r->reader, &query, err);
+    }
+    rc = store_cursor_open(&r->count.cursor, x->daemon->store, &query, err);
+    if (rc == 0)
+        count_start(&r->count);
+    return rc;
+}
+
+static void read_gone(struct exchange *x)
+{
+    if (!x->query.count)
+        reader_gone(x);
+}
+
+static void read_finish(struct exchange *x)
+{
+    if (x->query.count)
+        store_cursor_close(((struct count *)x)->cursor);
+    else
+        reader_finish(x);
+}
+
+const struct route route_read = {
+    .size = sizeof(union read), .begin = begin_read, .gone = read_gone, .finish = read_finish};
+
+/* --- GET /last, /last/PATTERN, /head/TOPIC ------------------------------------------------------------ */
+
+static int begin_last(struct exchange *x, struct err *err)
+{
+    struct reader *r = (struct reader *)x;
+    CLEAN_BUF pattern = BUF_INIT;
+    int rc = exchange_query(x, QUERY_LAST_ROUTE, err);
+    if (rc == 0)
+        rc = exchange_operand(x, &pattern, err);
+    if (rc < 0)
+        return rc;
+    x->query.topics = PATTERN_ALL;
+    if (x->operand.len > 0)
+        rc = pattern_parse(&x->query.topics, buf_span(&pattern), err);
+    if (rc < 0)
+        return rc;
+    struct store_query query = {
+        .topics = &x->query.topics,
+        .has_last = true,
+        .last = x->query.given & QUERY_LAST ? x->query.last : 1,
+        .follow = x->query.follow,
+    };
+    r->object = query.last == 1 && !query.follow;
+    r->need_some = !query.follow;
+    return reader_start(r, &query, err);
+}
+
+const struct route route_last = {
+    .size = sizeof(struct reader), .begin = begin_last, .gone = reader_gone, .finish = reader_finish};
+
+/* --- GET /ID -------------------------------------------------------------------------------------------- */
+
+struct get {
+    struct exchange x;
+    struct frame_id id;
+    unsigned flags;
+    struct job job;
+    struct buf json;
+    int result;
+    struct err err;
+};
+
+static struct get *get_of_job(struct job *job)
+{
+    return (struct get *)((char *)job - offsetof(struct get, job));
+}
+
+static long take_frame(void *arg, const struct store_item *item)
+{
+    struct get *g = arg;
+    return frame_json(&g->json, item->frame, g->flags);
+}
+
+static void get_work(struct job *job)
+{
+    struct get *g = get_of_job(job);
+    g->result = store_get(g->x.daemon->store, g->id, take_frame, g, &g->err);
+}
+
+static void get_after(struct job *job)
+{
+    struct get *g = get_of_job(job);
+    if (g->result < 0)
+        exchange_fail(&g->x, g->result, &g->err, NULL);
+    else
+        exchange_reply(&g->x, 200, "application/json", buf_span(&g->json), NULL);
+    exchange_drop(&g->x);
+}
+
+static int take_id(struct exchange *x, struct frame_id *out, struct err *err)
+{
+    CLEAN_BUF text = BUF_INIT;
+    int rc = exchange_operand(x, &text, err);
+    return rc == 0 ? id_parse(out, buf_span(&text), err) : rc;
+}
+
+static int begin_get(struct exchange *x, struct err *err)
+{
+    struct get *g = (struct get *)x;
+    int rc = take_id(x, &g->id, err);
+    if (rc == 0)
+        rc = exchange_query(x, QUERY_TIMESTAMP | QUERY_SEQ, err);
+    if (rc < 0)
+        return rc;
+    g->flags = (x->query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
+               (x->query.with_seq ? FRAME_JSON_SEQ : 0);
+    exchange_hold(x);
+    g->job = (struct job){.work = get_work, .after = get_after};
+    exchange_job(x, &g->job);
+    return 0;
+}
+
+static void get_finish(struct exchange *x)
+{
+    buf_finish(&((struct get *)x)->json);
+}
+
+const struct route route_get = {.size = sizeof(struct get), .begin = begin_get, .finish = get_finish};
+
+/* --- DELETE /ID ------------------------------------------------------------------------------------------ */
+
+struct removal {
+    struct exchange x;
+    struct submission submission;
+};
+
+static void removed(struct submission *submission)
+{
+    struct removal *r = (struct removal *)((char *)submission - offsetof(struct removal, submission));
+    if (submission->op.result < 0)
+        exchange_refuse(&r->x, &submission->op);
+    else
+        exchange_reply(&r->x, 204, NULL, (struct span){0}, NULL);
+    exchange_drop(&r->x);
+}
+
+static int begin_remove(struct exchange *x, struct err *err)
+{
+    struct removal *r = (struct removal *)x;
+    struct store_op *op = &r->submission.op;
+    int rc = take_id(x, &op->id, err);
+    if (rc < 0)
+        return rc;
+    op->kind = STORE_REMOVE;
+    op->authority = exchange_authority(x);
+    r->submission.after = removed;
+    exchange_hold(x);
+    submit_op(&x->daemon->submit, &r->submission);
+    return 0;
+}
+
+const struct route route_remove = {.size = sizeof(struct removal), .begin = begin_remove};

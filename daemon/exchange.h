@@ -1,0 +1,88 @@
+/*
+ * One request on its way through its route, and the routes themselves.
+ *
+ * An exchange is the head of its route's own struct. It lives as long as the request, and longer while
+ * something that was started for it (a job, an operation) still holds it: then `req` is NULL, and what comes
+ * is dropped. Everything here runs on the loop thread.
+ */
+#ifndef DAEMON_EXCHANGE_H
+#define DAEMON_EXCHANGE_H
+
+#include "daemon/daemon.h"
+#include "daemon/pool.h"
+#include "daemon/query.h"
+#include "daemon/reply.h"
+
+struct exchange;
+
+/** What a route does. begin is needed; the others where they have something to do. */
+struct route {
+    size_t size; /**< of its struct, which begins with a struct exchange and is zeroed at first */
+    /** The head is there. Replies, now or later, or waits for the body. An error is answered for it. */
+    int (*begin)(struct exchange *x, struct err *err);
+    /** As http_handler.body. NULL: a body is read and thrown away. */
+    size_t (*body)(struct exchange *x, struct span bytes);
+    void (*end)(struct exchange *x);
+    /** The request is over (req is NULL already): stops what can be stopped. */
+    void (*gone)(struct exchange *x);
+    /** Nobody holds it any more: frees what the struct owns, not the struct. */
+    void (*finish)(struct exchange *x);
+};
+
+struct exchange {
+    struct daemon *daemon;
+    const struct route *route;
+    struct http_req *req; /**< NULL once the request is over */
+    struct span operand;  /**< the path behind the route's, raw; as long as req is there */
+    struct query query;
+    unsigned holds;
+    bool answered;
+};
+
+void exchange_hold(struct exchange *x);
+void exchange_drop(struct exchange *x);
+
+/** Whether an answer is still wanted and not given. */
+static inline bool exchange_open(const struct exchange *x)
+{
+    return x->req && !x->answered;
+}
+
+/** Parses the query with the keys a route takes into x->query, which the exchange frees. */
+int exchange_query(struct exchange *x, unsigned keys, struct err *err);
+/** Decodes the operand. ERR_INVALID, -ENOMEM. */
+int exchange_operand(struct exchange *x, struct buf *out, struct err *err);
+enum authority exchange_authority(const struct exchange *x);
+
+/** Answers; nothing happens when that is no longer wanted. */
+void exchange_fail(struct exchange *x, int code, const struct err *err, const char *extra);
+/** The same for an operation that the store refused: with the actual values of its conditions. */
+void exchange_refuse(struct exchange *x, const struct store_op *op);
+/** Sets authority, conditions and key of an operation from the request; call while x->req is there. The key borrows from x. */
+void exchange_conditions(struct exchange *x, struct store_op *op);
+void exchange_reply(struct exchange *x, int status, const char *type, struct span body,
+                    const struct http_field *fields);
+/** An answer that comes by and by; false when it is no longer wanted. See http_reply_stream. */
+bool exchange_stream(struct exchange *x, const char *type, uint64_t size,
+                     long (*read)(void *arg, struct http_req *req, uint8_t *into, size_t room),
+                     const struct http_field *fields);
+void exchange_wake(struct exchange *x);
+/** Submits a job on behalf of the exchange. */
+void exchange_job(struct exchange *x, struct job *job);
+
+/** May a caller with this authority append to the topic? ERR_FORBIDDEN. */
+int exchange_may_append(enum authority authority, struct span topic, struct err *err);
+
+/* The routes. */
+extern const struct route route_read, route_last, route_get, route_remove;         /* api_read.c */
+extern const struct route route_append, route_seed_append;                         /* api_append.c */
+extern const struct route route_batch;                                             /* api_batch.c */
+extern const struct route route_import;                                            /* api_import.c */
+extern const struct route route_cas_get, route_cas_post;                           /* api_cas.c */
+extern const struct route route_export;                                            /* api_export.c */
+extern const struct route route_version, route_status, route_metrics;              /* api_status.c */
+
+/** What the HTTP server calls; its arg is the struct daemon. */
+extern const struct http_handler api_handler;
+
+#endif

@@ -1,0 +1,435 @@
+#include "daemon/intake.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+
+static void pump(struct intake *in);
+
+/* --- the group ------------------------------------------------------------------------------------- */
+
+struct store_frame *intake_add(struct intake *in)
+{
+    struct intake_group *g = &in->group;
+    if (g->count == g->cap) {
+        size_t cap = g->cap ? g->cap * 2 : 16;
+        struct store_frame *frames = realloc(g->frames, cap * sizeof(*frames));
+        if (frames)
+            g->frames = frames;
+        struct intake_note *notes = realloc(g->notes, cap * sizeof(*notes));
+        if (notes)
+            g->notes = notes;
+        if (!frames || !notes)
+            return NULL;
+        g->cap = cap;
+    }
+    g->frames[g->count] = (struct store_frame){0};
+    g->notes[g->count] = (struct intake_note){.line = in->lines};
+    return &g->frames[g->count++];
+}
+
+static void group_clear(struct intake_group *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        free(g->notes[i].copy);
+    g->count = 0;
+}
+
+/* Pins are kept until the record is indexed; without one nothing names the blobs. */
+static void pass_pins_on(struct intake *in, uint64_t number)
+{
+    struct daemon *d = in->x.daemon;
+    struct buf *pinned = &in->group.pinned;
+    if (in->form == INTAKE_DUMP && in->x.holds > 0)
+        return; /* a frame further on may name them; imports are in the index when they are answered */
+    for (size_t at = 0; at < pinned->len; at += DIGEST_SIZE) {
+        if (number > 0)
+            held_keep(&d->held, number, pinned->ptr + at);
+        else
+            cas_unpin(d->cas, pinned->ptr + at);
+    }
+    buf_reset(pinned);
+}
+
+/* --- answers ---------------------------------------------------------------------------------------- */
+
+static int put_id(struct buf *out, const char *name, struct frame_id id, bool any)
+{
+    char text[ID_TEXT_LEN + 1];
+    id_format(text, id);
+    return any ? buf_addf(out, ",\"%s\":\"%s\"", name, text) : buf_addf(out, ",\"%s\":null", name);
+}
+
+static void answer_summary(struct intake *in)
+{
+    CLEAN_BUF body = BUF_INIT;
+    int rc = buf_addf(&body, "{\"frames\":%" PRIu64, in->frames);
+    if (rc == 0 && in->kind == STORE_IMPORT)
+        rc = buf_addf(&body, ",\"existing\":%" PRIu64, in->existing);
+    if (rc == 0)
+        rc = put_id(&body, "first", in->first, in->frames > 0);
+    if (rc == 0)
+        rc = put_id(&body, "last", in->last, in->frames > 0);
+    if (rc == 0)
+        rc = buf_add_str(&body, "}");
+    if (rc < 0)
+        exchange_fail(&in->x, ERR_UNKNOWN, NULL, NULL);
+    else
+        exchange_reply(&in->x, 200, "application/json", buf_span(&body), NULL);
+}
+
+static struct frame frame_of(const struct store_frame *f)
+{
+    struct frame frame = {.id = f->id,
+                          .topic = f->topic,
+                          .meta = f->meta,
+                          .ttl = f->ttl,
+                          .has_hash = f->has_hash,
+                          .has_seq = f->has_seq,
+                          .seq = f->seq};
+    memcpy(frame.digest, f->digest, DIGEST_SIZE);
+    return frame;
+}
+
+/* The frames themselves: one object, or lines. */
+static void answer_frames(struct intake *in)
+{
+    static const struct http_field repeat[] = {{"weir-repeat", "1"}, {NULL, NULL}};
+    CLEAN_BUF body = BUF_INIT;
+    bool one = in->form == INTAKE_ONE;
+    unsigned flags = (in->x.query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
+                     (in->x.query.with_seq ? FRAME_JSON_SEQ : 0);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < in->group.count; i++) {
+        struct frame frame = frame_of(&in->group.frames[i]);
+        rc = frame_json(&body, &frame, flags);
+        if (rc == 0 && !one)
+            rc = buf_add_str(&body, "\n");
+    }
+    if (rc < 0)
+        exchange_fail(&in->x, ERR_UNKNOWN, NULL, NULL);
+    else
+        exchange_reply(&in->x, 200, one ? "application/json" : "application/x-ndjson", buf_span(&body),
+                       in->submission.op.repeated ? repeat : NULL);
+}
+
+static void answer_fault(struct intake *in)
+{
+    char extra[96] = "";
+    if (in->form == INTAKE_BATCH || in->form == INTAKE_LINES)
+        snprintf(extra, sizeof(extra), ",\"line\":%" PRIu64 ",\"committed\":%" PRIu64, in->bad_line, in->frames);
+    else if (in->form == INTAKE_DUMP)
+        snprintf(extra, sizeof(extra), ",\"committed\":%" PRIu64, in->frames);
+    exchange_fail(&in->x, in->result, &in->err, extra);
+}
+
+static void fail(struct intake *in, int code, const char *text)
+{
+    in->result = err_set(&in->err, code, "%s", text);
+    in->bad_line = in->lines + 1;
+    answer_fault(in);
+}
+
+/* --- committing ---------------------------------------------------------------------------------------- */
+
+static struct intake *intake_of(struct submission *submission)
+{
+    return (struct intake *)((char *)submission - offsetof(struct intake, submission));
+}
+
+static void count_frames(struct intake *in, const struct store_op *op)
+{
+    for (size_t i = 0; i < op->count; i++) {
+        if (in->frames++ == 0)
+            in->first = op->frames[i].id;
+        in->last = op->frames[i].id;
+        in->existing += op->frames[i].existed;
+    }
+}
+
+static void committed(struct submission *submission);
+
+static void submit(struct intake *in, size_t first, size_t count)
+{
+    struct store_op *op = &in->submission.op;
+    op->kind = in->kind;
+    op->authority = in->authority;
+    op->frames = in->group.frames + first;
+    op->count = count;
+    in->submission.after = committed;
+    in->busy = true;
+    exchange_hold(&in->x);
+    submit_op(&in->x.daemon->submit, &in->submission);
+}
+
+/* The group is done with, well or not. */
+static void settle(struct intake *in)
+{
+    bool atomic = in->form == INTAKE_ONE || in->form == INTAKE_BATCH;
+    if (in->result < 0)
+        answer_fault(in);
+    else if (atomic)
+        answer_frames(in);
+    group_clear(&in->group);
+    buf_reset(&in->scratch);
+    if (!atomic && in->result == 0)
+        pump(in);
+}
+
+/* One frame of a stream's group was refused: the others before it are to be kept. */
+static bool try_singly(struct intake *in, const struct store_op *op)
+{
+    bool stream = in->form == INTAKE_LINES || in->form == INTAKE_DUMP;
+    if (op->result < 0 && !in->one_by_one && stream && op->count > 1) {
+        in->one_by_one = true;
+        in->single = 0;
+    } else if (op->result == 0 && in->one_by_one) {
+        count_frames(in, op);
+        in->single++;
+    } else {
+        return false;
+    }
+    if (in->single == in->group.count)
+        return in->one_by_one = false;
+    submit(in, in->single, 1);
+    return true;
+}
+
+static void committed(struct submission *submission)
+{
+    struct intake *in = intake_of(submission);
+    struct store_op *op = &submission->op;
+    in->busy = false;
+    bool single = in->one_by_one;
+    if (op->number > in->record)
+        in->record = op->number;
+    if (!try_singly(in, op)) {
+        pass_pins_on(in, in->record);
+        if (op->result == 0 && !single)
+            count_frames(in, op);
+        if (op->result < 0 && in->form == INTAKE_BATCH) {
+            exchange_refuse(&in->x, op);
+        } else if (op->result < 0) {
+            in->result = op->result;
+            in->err = op->err;
+            in->bad_line = in->group.notes[in->one_by_one ? in->single : 0].line;
+        }
+        settle(in);
+    }
+    exchange_drop(&in->x);
+}
+
+/* --- decoding ------------------------------------------------------------------------------------------- */
+
+static struct intake *intake_of_job(struct job *job)
+{
+    return (struct intake *)((char *)job - offsetof(struct intake, job));
+}
+
+static void work(struct job *job)
+{
+    struct intake *in = intake_of_job(job);
+    in->taken = 0;
+    if (in->form == INTAKE_DUMP)
+        intake_decode_dump(in);
+    else
+        intake_decode_lines(in);
+}
+
+/* What the job left of the part stands before what came in meanwhile. */
+static int put_back(struct intake *in)
+{
+    size_t left = in->part.len - in->taken;
+    if (left == 0 || in->result < 0)
+        return 0;
+    CLEAN_BUF rest = BUF_INIT;
+    int rc = buf_add(&rest, in->part.ptr + in->taken, left);
+    if (rc == 0)
+        rc = buf_add_span(&rest, buf_span(&in->input));
+    if (rc < 0)
+        return rc;
+    struct buf was = in->input;
+    in->input = rest;
+    rest = was;
+    if (in->complete > 0 || memrchr(in->input.ptr, '\n', left))
+        in->complete = (size_t)((uint8_t *)memrchr(in->input.ptr, '\n', in->input.len) - in->input.ptr) + 1;
+    return 0;
+}
+
+/* A batch's conditions speak of one topic. */
+static int check_conditions(struct intake *in)
+{
+    const struct intake_group *g = &in->group;
+    for (size_t i = 1; in->submission.op.has_expect_seq && i < g->count; i++)
+        if (!span_eq(g->frames[i].topic, g->frames[0].topic))
+            return err_set(&in->err, ERR_INVALID, "expect-seq needs all frames on one topic");
+    return 0;
+}
+
+static void decoded(struct job *job)
+{
+    struct intake *in = intake_of_job(job);
+    bool whole = in->form == INTAKE_ONE || in->form == INTAKE_BATCH;
+    in->busy = false;
+    int rc = put_back(in);
+    if (rc < 0 && in->result == 0)
+        in->result = err_set(&in->err, rc, "no memory for the body");
+    if (in->result == 0 && whole)
+        in->result = check_conditions(in);
+    bool drop = in->group.count == 0 || (in->result < 0 && whole) || !exchange_open(&in->x);
+    if (!drop) {
+        submit(in, 0, in->group.count);
+    } else {
+        pass_pins_on(in, 0);
+        if (in->result < 0 || in->x.req)
+            settle(in);
+    }
+    exchange_drop(&in->x);
+}
+
+static void start_job(struct intake *in)
+{
+    struct buf was = in->part;
+    in->part = in->input;
+    in->input = was;
+    buf_reset(&in->input);
+    in->complete = 0;
+    in->final = in->ended;
+    in->busy = true;
+    exchange_hold(&in->x);
+    in->job = (struct job){.work = work, .after = decoded};
+    exchange_job(&in->x, &in->job);
+}
+
+static bool has_work(const struct intake *in)
+{
+    switch (in->form) {
+    case INTAKE_ONE:
+    case INTAKE_BATCH:
+        return in->ended;
+    case INTAKE_LINES:
+        return in->complete > 0 || (in->ended && in->input.len > 0);
+    default:
+        return in->input.len >= DUMP_ITEM_HEAD + DUMP_BODY_MAX || (in->ended && in->input.len > 0);
+    }
+}
+
+static void finish_stream(struct intake *in)
+{
+    if (in->form == INTAKE_DUMP && !dump_ended(in->dump))
+        fail(in, ERR_INVALID, "the dump ends before its end: it was cut");
+    else
+        answer_summary(in);
+}
+
+/* Goes on with what is there: the one place that decides what comes next. */
+static void pump(struct intake *in)
+{
+    if (in->busy || !exchange_open(&in->x))
+        return;
+    bool stuck = in->form == INTAKE_DUMP && in->ended && in->taken == 0 && in->input.len > 0 &&
+                 in->input.len == in->part.len;
+    if (has_work(in) && !stuck)
+        start_job(in);
+    else if (in->ended)
+        finish_stream(in);
+    if (!in->ended && in->x.req)
+        http_resume_body(in->x.req);
+}
+
+/* --- the body --------------------------------------------------------------------------------------------- */
+
+static bool too_long(struct intake *in)
+{
+    if (in->input.len <= INTAKE_BODY_MAX)
+        return false;
+    fail(in, ERR_TOO_LARGE,
+         in->form == INTAKE_LINES ? "a line is over 8 MiB; post large content with POST /cas and name its hash"
+                                  : "the body is over 8 MiB; use ?stream, which commits in groups");
+    return true;
+}
+
+size_t intake_body(struct exchange *x, struct span bytes)
+{
+    struct intake *in = (struct intake *)x;
+    size_t max = in->busy || in->form == INTAKE_DUMP ? INTAKE_WAITING : INTAKE_BODY_MAX + 1;
+    size_t room = in->input.len < max ? max - in->input.len : 0;
+    size_t len = bytes.len < room ? bytes.len : room;
+    if (buf_add(&in->input, bytes.ptr, len) < 0) {
+        fail(in, -ENOMEM, "no memory for the body");
+        return bytes.len;
+    }
+    const uint8_t *newline = len > 0 ? memrchr(bytes.ptr, '\n', len) : NULL;
+    if (newline)
+        in->complete = in->input.len - len + (size_t)(newline - bytes.ptr) + 1;
+    if (!in->busy && has_work(in))
+        start_job(in);
+    else if (!in->busy && in->complete == 0 && too_long(in))
+        return bytes.len;
+    else if (in->form == INTAKE_BATCH && too_long(in))
+        return bytes.len;
+    return len;
+}
+
+void intake_end(struct exchange *x)
+{
+    struct intake *in = (struct intake *)x;
+    in->ended = true;
+    pump(in);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------- */
+
+void intake_begin(struct intake *in, enum intake_form form, enum store_op_kind kind)
+{
+    in->form = form;
+    in->kind = kind;
+    in->authority = exchange_authority(&in->x);
+    in->allow_missing = in->x.query.allow_missing;
+    exchange_conditions(&in->x, &in->submission.op);
+}
+
+struct put_drop {
+    struct job job;
+    struct cas_put *put;
+};
+
+static void drop_work(struct job *job)
+{
+    cas_put_drop(((struct put_drop *)job)->put);
+}
+
+static void drop_after(struct job *job)
+{
+    free(job);
+}
+
+static void drop_put(struct intake *in)
+{
+    struct put_drop *drop = in->put ? calloc(1, sizeof(*drop)) : NULL;
+    if (drop) {
+        drop->put = in->put;
+        drop->job = (struct job){.work = drop_work, .after = drop_after};
+        pool_submit(in->x.daemon->loop, &drop->job);
+    } else {
+        cas_put_drop(in->put);
+    }
+}
+
+void intake_finish(struct exchange *x)
+{
+    struct intake *in = (struct intake *)x;
+    drop_put(in);
+    pass_pins_on(in, 0);
+    dump_reader_destroy(in->dump);
+    group_clear(&in->group);
+    free(in->group.frames);
+    free(in->group.notes);
+    buf_finish(&in->group.pinned);
+    buf_finish(&in->input);
+    buf_finish(&in->part);
+    buf_finish(&in->scratch);
+}

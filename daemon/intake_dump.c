@@ -1,0 +1,122 @@
+/*
+ * The items of a dump as frames and contents, on the pool.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "daemon/intake.h"
+
+static int check_meta(struct intake *in, struct span meta)
+{
+    CLEAN_BUF minified = BUF_INIT;
+    if (meta.len == 0)
+        return 0;
+    if (meta.len > META_MAX)
+        return err_set(&in->err, ERR_INVALID, "a meta is over %d bytes", META_MAX);
+    int rc = json_validate(meta, META_DEPTH, &minified, &in->err);
+    if (rc == 0 && (!span_eq(buf_span(&minified), meta) || span_is(meta, "null")))
+        return err_set(&in->err, ERR_INVALID, "a meta is not in its stored form");
+    return rc;
+}
+
+static int set_content(struct intake *in, struct store_frame *frame, const struct dump_item *item)
+{
+    const struct frame *f = &item->frame;
+    if (!f->has_hash)
+        return 0;
+    memcpy(frame->digest, f->digest, DIGEST_SIZE);
+    if (!f->has_content)
+        return intake_named(in, frame, in->allow_missing || item->missing);
+    int rc = intake_content(in, frame, f->content);
+    if (rc == 0 && (!frame->has_hash || memcmp(frame->digest, f->digest, DIGEST_SIZE) != 0))
+        return err_set(&in->err, ERR_INVALID, "a content does not fit its hash");
+    return rc;
+}
+
+static int take_frame(struct intake *in, const struct dump_item *item)
+{
+    const struct frame *f = &item->frame;
+    int rc = topic_check(f->topic, &in->err);
+    if (rc == 0)
+        rc = exchange_may_append(in->authority, f->topic, &in->err);
+    if (rc == 0)
+        rc = check_meta(in, f->meta);
+    if (rc < 0)
+        return rc;
+    struct store_frame *frame = intake_add(in);
+    if (!frame)
+        return -ENOMEM;
+    frame->topic = f->topic;
+    frame->meta = f->meta;
+    frame->ttl = f->ttl;
+    frame->id = f->id;
+    frame->has_seq = f->has_seq;
+    frame->seq = f->seq;
+    rc = set_content(in, frame, item);
+    if (rc < 0) {
+        free(in->group.notes[in->group.count - 1].copy);
+        in->group.count--;
+    }
+    return rc;
+}
+
+/* The blob is pinned until its request is over: the frame that names it may come in a later part. */
+static int end_blob(struct intake *in)
+{
+    uint8_t digest[DIGEST_SIZE];
+    uint64_t size;
+    struct cas_put *put = in->put;
+    in->put = NULL;
+    int rc = buf_reserve(&in->group.pinned, DIGEST_SIZE);
+    if (rc < 0) {
+        cas_put_drop(put);
+        return rc;
+    }
+    rc = cas_put_finish(put, digest, &size, &in->err);
+    if (rc < 0)
+        return rc;
+    buf_add(&in->group.pinned, digest, DIGEST_SIZE);
+    if (memcmp(digest, in->blob, DIGEST_SIZE) != 0)
+        return err_set(&in->err, ERR_INVALID, "a content of the dump does not fit its hash");
+    return 0;
+}
+
+static int take_item(struct intake *in, const struct dump_item *item)
+{
+    int rc = 0;
+    switch (item->type) {
+    case DUMP_FRAME:
+        in->lines++;
+        return take_frame(in, item);
+    case DUMP_BLOB:
+        memcpy(in->blob, item->digest, DIGEST_SIZE);
+        rc = cas_put_begin(in->x.daemon->cas, &in->put, &in->err);
+        break;
+    case DUMP_DATA:
+        rc = cas_put_write(in->put, item->bytes, &in->err);
+        break;
+    case DUMP_END:
+        return 0;
+    }
+    return rc == 0 && item->whole ? end_blob(in) : rc;
+}
+
+void intake_decode_dump(struct intake *in)
+{
+    struct span rest = buf_span(&in->part);
+    struct dump_item item;
+    int rc = in->dump ? 0 : dump_reader_create(&in->dump);
+    while (rc == 0 && in->group.count < INTAKE_GROUP) {
+        rc = dump_next(in->dump, &rest, &item, &in->err);
+        if (rc == 0)
+            rc = take_item(in, &item);
+        if (rc == 0)
+            in->taken = in->part.len - rest.len;
+    }
+    if (rc < 0 && rc != ERR_END && in->err.code != rc)
+        err_set(&in->err, rc, "%s", err_code_text(rc));
+    in->result = rc == ERR_END ? 0 : rc;
+    in->bad_line = in->lines;
+}

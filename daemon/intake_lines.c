@@ -1,0 +1,188 @@
+/*
+ * Lines (or one object) as frames, on the pool.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "daemon/intake.h"
+
+/* --- contents ---------------------------------------------------------------------------------------- */
+
+static int put_blob(struct intake *in, struct store_frame *frame, struct span bytes)
+{
+    struct cas *cas = in->x.daemon->cas;
+    struct cas_put *put;
+    uint64_t size;
+    int rc = buf_reserve(&in->group.pinned, DIGEST_SIZE);
+    if (rc == 0)
+        rc = cas_put_begin(cas, &put, &in->err);
+    if (rc < 0)
+        return rc;
+    rc = cas_put_write(put, bytes, &in->err);
+    if (rc < 0) {
+        cas_put_drop(put);
+        return rc;
+    }
+    rc = cas_put_finish(put, frame->digest, &size, &in->err);
+    return rc == 0 ? buf_add(&in->group.pinned, frame->digest, DIGEST_SIZE) : rc;
+}
+
+int intake_content(struct intake *in, struct store_frame *frame, struct span bytes)
+{
+    frame->has_hash = bytes.len > 0;
+    frame->content_size = bytes.len;
+    if (bytes.len == 0)
+        return 0;
+    if (bytes.len > INLINE_MAX)
+        return put_blob(in, frame, bytes);
+    cas_digest(frame->digest, bytes);
+    frame->has_content = true;
+    frame->content = bytes;
+    return 0;
+}
+
+/* Small content is copied into the frame, so that it lives as long as the frame does. */
+static int copy_content(struct intake *in, struct store_frame *frame, struct buf *bytes)
+{
+    frame->has_content = true;
+    frame->content = buf_span(bytes);
+    frame->content_size = bytes->len;
+    in->group.notes[in->group.count - 1].copy = bytes->ptr;
+    *bytes = BUF_INIT; /* the note has it now */
+    return 0;
+}
+
+static int find_blob(struct intake *in, struct store_frame *frame)
+{
+    struct daemon *d = in->x.daemon;
+    int rc = buf_reserve(&in->group.pinned, DIGEST_SIZE);
+    if (rc == 0)
+        rc = cas_pin(d->cas, frame->digest);
+    if (rc < 0)
+        return rc;
+    buf_add(&in->group.pinned, frame->digest, DIGEST_SIZE);
+    return cas_stat(d->cas, frame->digest, &frame->content_size);
+}
+
+int intake_named(struct intake *in, struct store_frame *frame, bool allow_missing)
+{
+    CLEAN_BUF bytes = BUF_INIT;
+    enum store_place place;
+    char hash[SRI_TEXT_LEN + 1];
+    frame->has_hash = true;
+    int rc = find_blob(in, frame);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    rc = store_content(in->x.daemon->store, frame->digest, &place, &bytes, &in->err);
+    if (rc == 0 && place == STORE_INLINE)
+        return copy_content(in, frame, &bytes);
+    if (rc < 0 && rc != ERR_NOT_FOUND)
+        return rc;
+    if (allow_missing)
+        return 0;
+    sri_format(hash, frame->digest);
+    return err_set(&in->err, ERR_CONFLICT, "the content %s is not here; send it along or post it first", hash);
+}
+
+static int set_content(struct intake *in, struct store_frame *frame, const struct frame_in *f)
+{
+    if (f->has_hash)
+        memcpy(frame->digest, f->digest, DIGEST_SIZE);
+    if (!f->has_content)
+        return f->has_hash ? intake_named(in, frame, in->allow_missing) : 0;
+    int rc = intake_content(in, frame, f->content);
+    if (rc == 0 && f->has_hash && (!frame->has_hash || memcmp(frame->digest, f->digest, DIGEST_SIZE) != 0))
+        return err_set(&in->err, ERR_INVALID, "the content does not fit the hash");
+    return rc;
+}
+
+/* --- one frame ------------------------------------------------------------------------------------------ */
+
+static int check_line(struct intake *in, const struct frame_in *f)
+{
+    if (f->topic.len == 0)
+        return err_set(&in->err, ERR_INVALID, "\"topic\" is missing");
+    if (in->kind == STORE_IMPORT && !f->has_id)
+        return err_set(&in->err, ERR_INVALID, "\"id\" is missing");
+    int rc = topic_check(f->topic, &in->err);
+    return rc == 0 ? exchange_may_append(in->authority, f->topic, &in->err) : rc;
+}
+
+static int take_line(struct intake *in, struct span line)
+{
+    bool import = in->kind == STORE_IMPORT;
+    struct frame_in f;
+    int rc = frame_in_parse(&f, line, &in->scratch, import, &in->err);
+    if (rc == 0)
+        rc = check_line(in, &f);
+    if (rc < 0)
+        return rc;
+    struct store_frame *frame = intake_add(in);
+    if (!frame)
+        return -ENOMEM;
+    frame->topic = f.topic;
+    frame->meta = f.meta;
+    frame->ttl = f.has_ttl || import ? f.ttl : (struct ttl){.kind = TTL_FOREVER};
+    frame->id = f.id;
+    rc = set_content(in, frame, &f);
+    if (rc < 0) {
+        free(in->group.notes[in->group.count - 1].copy);
+        in->group.count--;
+    }
+    return rc;
+}
+
+static bool is_blank(struct span line)
+{
+    for (size_t i = 0; i < line.len; i++)
+        if (!memchr(" \t\r\n", line.ptr[i], 4))
+            return false;
+    return true;
+}
+
+/* The next line of what is left, without its newline; false when it is not complete. */
+static bool next_line(const struct intake *in, struct span *line, size_t *next)
+{
+    struct span rest = span_of(in->part.ptr + in->taken, in->part.len - in->taken);
+    const uint8_t *newline = rest.len > 0 && in->form != INTAKE_ONE ? memchr(rest.ptr, '\n', rest.len) : NULL;
+    if (rest.len == 0 || (!newline && in->form == INTAKE_LINES && !in->final))
+        return false;
+    *line = newline ? span_of(rest.ptr, (size_t)(newline - rest.ptr)) : rest;
+    *next = in->taken + line->len + (newline != NULL);
+    return true;
+}
+
+static int take_one(struct intake *in, struct span line)
+{
+    in->lines++;
+    if (line.len > INTAKE_BODY_MAX)
+        return err_set(&in->err, ERR_TOO_LARGE, "the line is over 8 MiB");
+    if (is_blank(line) && in->form != INTAKE_ONE)
+        return 0;
+    if (in->form == INTAKE_BATCH && in->group.count == INTAKE_FRAMES_MAX)
+        return err_set(&in->err, ERR_TOO_LARGE, "over %d frames; use ?stream, which commits in groups",
+                       INTAKE_FRAMES_MAX);
+    int rc = take_line(in, line);
+    if (rc < 0 && in->err.code != rc)
+        err_set(&in->err, rc, "%s", err_code_text(rc));
+    return rc;
+}
+
+void intake_decode_lines(struct intake *in)
+{
+    struct span line = {0};
+    size_t next = 0;
+    bool stream = in->form == INTAKE_LINES;
+    /* Room for all that the lines can be decoded to, so that spans into it stay good. */
+    int rc = buf_reserve(&in->scratch, 2 * in->part.len + 1);
+    while (rc == 0 && !(stream && in->group.count == INTAKE_GROUP) && next_line(in, &line, &next)) {
+        rc = take_one(in, line);
+        if (rc == 0)
+            in->taken = next;
+    }
+    if (in->form == INTAKE_ONE && rc == 0 && in->group.count == 0)
+        rc = err_set(&in->err, ERR_INVALID, "the body is empty; a frame is needed");
+    in->result = rc;
+    in->bad_line = in->lines;
+}

@@ -1,0 +1,72 @@
+/*
+ * weird: serves one store.
+ */
+#include <malloc.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "daemon/check.h"
+#include "daemon/log.h"
+#include "daemon/loop.h"
+#include "daemon/options.h"
+
+#define EXIT_LOCKED 75 /* the store is another process's: whoever started us may wait for that one */
+
+/* Many readers of a file each may hold a descriptor: all that we may have. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void prepare(void)
+{
+    umask(077);
+    raise_descriptors();
+    loop_hold_signals();
+    /* Threads hand memory to each other here; few arenas keep what is freed from piling up in each. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+}
+
+static int fail(const struct err *err)
+{
+    fprintf(stderr, "weird: %s\n", err->text);
+    return err->code == ERR_LOCKED ? EXIT_LOCKED : 1;
+}
+
+static int serve(const struct options *options)
+{
+    struct err err = ERR_INIT;
+    struct log *log;
+    if (log_create(&log, options->log, &err) < 0)
+        return fail(&err);
+    int rc = loop_serve(options, log, &err);
+    log_destroy(log);
+    return rc < 0 ? fail(&err) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct err err = ERR_INIT;
+    switch (options_parse(&options, argc, argv)) {
+    case OPTIONS_END:
+        return 0;
+    case OPTIONS_USAGE:
+        return 2;
+    case OPTIONS_RUN:
+        break;
+    }
+    prepare();
+    if (options.repair && check_repair(options.path, &err) < 0)
+        return fail(&err);
+    if (options.verify)
+        return check_verify(options.path, &err) < 0 ? fail(&err) : 0;
+    return options.repair ? 0 : serve(&options);
+}

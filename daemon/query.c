@@ -1,0 +1,308 @@
+#include "daemon/query.h"
+
+#include <errno.h>
+
+#include "base/text.h"
+
+#define PULSE_MIN_MS 10
+#define PULSE_MAX_MS (UINT64_C(1) << 40)
+
+/* One key being parsed: its value, decoded. */
+struct parse {
+    struct query *query;
+    struct span value;
+    bool has_value;
+    uint64_t now_ms;
+    struct err *err;
+};
+
+/* --- values --------------------------------------------------------------------------------------
+ */
+
+static bool is_off(struct span value)
+{
+    return span_is(value, "false") || span_is(value, "no") || span_is(value, "0");
+}
+
+static int take_id(struct parse *p, struct frame_id *out)
+{
+    return id_parse(out, p->value, p->err);
+}
+
+static int take_number(struct parse *p, uint64_t *out)
+{
+    if (text_u64(p->value, out) < 0)
+        return err_set(p->err, ERR_INVALID, "not a number from 0 to 2^64-1");
+    return 0;
+}
+
+static int take_follow(struct parse *p)
+{
+    struct query *q = p->query;
+    uint64_t ms;
+    q->follow = true;
+    if (p->value.len == 0 || span_is(p->value, "yes") || span_is(p->value, "true"))
+        return 0;
+    if (span_is(p->value, "no") || span_is(p->value, "false")) {
+        q->follow = false;
+        return 0;
+    }
+    if (text_u64(p->value, &ms) < 0)
+        return err_set(p->err, ERR_INVALID, "neither true, false nor milliseconds between pulses");
+    if (ms > 0 && ms < PULSE_MIN_MS)
+        return err_set(p->err, ERR_INVALID, "pulses come at least %d ms apart", PULSE_MIN_MS);
+    q->pulse_ms = ms < PULSE_MAX_MS ? ms : PULSE_MAX_MS;
+    return 0;
+}
+
+static int take_new(struct parse *p)
+{
+    p->query->fresh = !is_off(p->value);
+    return 0;
+}
+
+static int take_after(struct parse *p)
+{
+    return take_id(p, &p->query->after);
+}
+
+static int take_from(struct parse *p)
+{
+    return take_id(p, &p->query->from);
+}
+
+static int take_before(struct parse *p)
+{
+    return take_id(p, &p->query->before);
+}
+
+static int take_since(struct parse *p)
+{
+    return time_parse_moment(p->value, p->now_ms, &p->query->since_ms, p->err);
+}
+
+static int take_until(struct parse *p)
+{
+    return time_parse_moment(p->value, p->now_ms, &p->query->until_ms, p->err);
+}
+
+static int take_limit(struct parse *p)
+{
+    return take_number(p, &p->query->limit);
+}
+
+static int take_last(struct parse *p)
+{
+    return take_number(p, &p->query->last);
+}
+
+static int take_topic(struct parse *p)
+{
+    return pattern_parse(&p->query->topics, p->value, p->err);
+}
+
+static int take_stream(struct parse *p)
+{
+    if (p->value.len == 0 || p->value.len > TOPIC_MAX)
+        return err_set(p->err, ERR_INVALID, "a topic has 1 to %d bytes", TOPIC_MAX);
+    return buf_add_span(&p->query->stream, p->value);
+}
+
+static int take_lines(struct parse *p)
+{
+    p->query->lines = !is_off(p->value);
+    return 0;
+}
+
+static int take_timestamp(struct parse *p)
+{
+    p->query->with_timestamp = !is_off(p->value);
+    return 0;
+}
+
+static int take_seq(struct parse *p)
+{
+    p->query->with_seq = !is_off(p->value);
+    return 0;
+}
+
+static int take_reverse(struct parse *p)
+{
+    p->query->reverse = !is_off(p->value);
+    return 0;
+}
+
+static int take_count(struct parse *p)
+{
+    p->query->count = !is_off(p->value);
+    return 0;
+}
+
+static int take_ttl(struct parse *p)
+{
+    return ttl_parse(&p->query->ttl, p->value, false, p->err);
+}
+
+static int take_ttl_old(struct parse *p)
+{
+    return ttl_parse(&p->query->ttl, p->value, true, p->err);
+}
+
+static int take_expect_seq(struct parse *p)
+{
+    return take_number(p, &p->query->expect_seq);
+}
+
+static int take_expect_last(struct parse *p)
+{
+    return take_id(p, &p->query->expect_last);
+}
+
+static int take_key(struct parse *p)
+{
+    if (p->value.len == 0 || p->value.len > QUERY_KEY_MAX)
+        return err_set(p->err, ERR_INVALID, "a key has 1 to %d bytes", QUERY_KEY_MAX);
+    return buf_add_span(&p->query->key, p->value);
+}
+
+static int take_allow_missing(struct parse *p)
+{
+    p->query->allow_missing = !is_off(p->value);
+    return 0;
+}
+
+/* --- keys ----------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *name;
+    unsigned key;
+    int (*take)(struct parse *p);
+} keys_known[] = {
+    {"follow", QUERY_FOLLOW, take_follow},
+    {"new", QUERY_NEW, take_new},
+    {"tail", QUERY_NEW, take_new},
+    {"after", QUERY_AFTER, take_after},
+    {"last-id", QUERY_AFTER, take_after},
+    {"from", QUERY_FROM, take_from},
+    {"before", QUERY_BEFORE, take_before},
+    {"since", QUERY_SINCE, take_since},
+    {"until", QUERY_UNTIL, take_until},
+    {"limit", QUERY_LIMIT, take_limit},
+    {"last", QUERY_LAST, take_last},
+    {"topic", QUERY_TOPIC, take_topic},
+    {"stream", QUERY_STREAM, take_stream},
+    {"stream", QUERY_STREAM_FLAG, take_lines},
+    {"with-timestamp", QUERY_TIMESTAMP, take_timestamp},
+    {"with-seq", QUERY_SEQ, take_seq},
+    {"reverse", QUERY_REVERSE, take_reverse},
+    {"count", QUERY_COUNT, take_count},
+    {"ttl", QUERY_TTL, take_ttl},
+    {"ttl", QUERY_TTL_OLD, take_ttl_old},
+    {"expect-seq", QUERY_EXPECT_SEQ, take_expect_seq},
+    {"expect-last", QUERY_EXPECT_LAST, take_expect_last},
+    {"key", QUERY_KEY, take_key},
+    {"allow-missing", QUERY_ALLOW_MISSING, take_allow_missing},
+};
+
+#define KEYS_KNOWN (sizeof(keys_known) / sizeof(keys_known[0]))
+
+static size_t find_key(struct span name, unsigned keys)
+{
+    for (size_t i = 0; i < KEYS_KNOWN; i++)
+        if (keys_known[i].key & keys && span_is(name, keys_known[i].name))
+            return i;
+    return KEYS_KNOWN;
+}
+
+/* One key=value. `scratch` keeps what is decoded while it is looked at. */
+static int take_pair(struct parse *p, struct span raw_key, struct span raw_value, unsigned keys,
+                     struct buf *scratch)
+{
+    buf_reset(scratch);
+    int rc = uri_decode(scratch, raw_key, true, p->err);
+    if (rc < 0)
+        return rc;
+    size_t i = find_key(buf_span(scratch), keys);
+    if (i == KEYS_KNOWN)
+        return 0;
+    buf_reset(scratch);
+    if (p->query->given & keys_known[i].key)
+        return err_set(p->err, ERR_INVALID, "%s: is there twice", keys_known[i].name);
+    p->query->given |= keys_known[i].key;
+    rc = uri_decode(scratch, raw_value, true, p->err);
+    p->value = buf_span(scratch);
+    if (rc == 0)
+        rc = keys_known[i].take(p);
+    if (rc < 0)
+        err_prefix(p->err, "%s", keys_known[i].name);
+    return rc;
+}
+
+int query_parse(struct query *out, struct span raw, unsigned keys, uint64_t now_ms, struct err *err)
+{
+    struct query query = {.topics = PATTERN_ALL};
+    struct parse p = {.query = &query, .now_ms = now_ms, .err = err};
+    CLEAN_BUF scratch = BUF_INIT;
+    struct span key, value;
+    int rc = 0;
+    while (rc == 0 && uri_query_next(&raw, &key, &value, &p.has_value))
+        rc = take_pair(&p, key, value, keys, &scratch);
+    if (rc < 0) {
+        query_finish(&query);
+        return rc == -ENOMEM ? err_set(err, rc, "no memory for the query") : rc;
+    }
+    *out = query;
+    return 0;
+}
+
+void query_finish(struct query *query)
+{
+    pattern_finish(&query->topics);
+    buf_finish(&query->stream);
+    buf_finish(&query->key);
+}
+
+/* --- bounds --------------------------------------------------------------------------------------
+ */
+
+static void raise_low(struct frame_id *low, struct frame_id id)
+{
+    if (id_cmp(id, *low) > 0)
+        *low = id;
+}
+
+static void lower_high(struct frame_id *high, struct frame_id id)
+{
+    if (id_cmp(id, *high) < 0)
+        *high = id;
+}
+
+/* The highest id of a moment, inclusive. */
+static struct frame_id end_of_ms(uint64_t ms)
+{
+    return ms >= (UINT64_C(1) << 48) - 1 ? ID_MAX : id_pred(id_at_time(ms + 1));
+}
+
+bool query_bounds(const struct query *query, struct frame_id *low, struct frame_id *high)
+{
+    *low = ID_MIN;
+    *high = ID_MAX;
+    if (query->given & QUERY_FROM) {
+        *low = query->from;
+    } else if (query->given & QUERY_AFTER) {
+        if (id_cmp(query->after, ID_MAX) == 0)
+            return false;
+        *low = id_succ(query->after);
+    }
+    if (query->given & QUERY_SINCE)
+        raise_low(low, id_at_time(query->since_ms));
+    if (query->given & QUERY_BEFORE) {
+        if (id_is_zero(query->before))
+            return false;
+        lower_high(high, id_pred(query->before));
+    }
+    if (query->given & QUERY_UNTIL)
+        lower_high(high, end_of_ms(query->until_ms));
+    return id_cmp(*low, *high) <= 0;
+}
