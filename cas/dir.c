@@ -43,7 +43,7 @@ void cas_path(char out[static CAS_PATH_SIZE], const uint8_t digest[static DIGEST
 
 static int dir_open(int dirfd, const char *name)
 {
-    return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* Opens a directory that may have to be made. Its name is synced in either case: a maker that was

@@ -1,0 +1,916 @@
+/*
+ * The store against a naive model in memory: random operations from a seed, and after each one
+ * reads in many forms that must agree with the model frame by frame. The threads are stepped by
+ * hand (steps.h), so a seed always gives the same run; index and tail are at a random distance,
+ * also between two slices of one read.
+ *
+ * model [--seed N] [--ops N] [--seconds N]
+ */
+#include <inttypes.h>
+#include <time.h>
+
+#include "tests/store/steps.h"
+
+#define TOPICS 40
+#define CONTENTS 12
+#define BLOBS 4
+#define KEYS 64
+#define FOLLOWERS 3
+#define PER_OP 6
+
+static const char *const names[TOPICS] = {
+    "a", "a.b", "a.b.c", "b", "b.x", "last.one", "last.two", "time", "time.b", "ab",
+};
+static char made[TOPICS][24];
+
+static const char *const patterns[] = {"a.*", "b,last.*", "many.*",          "time",
+                                       "*",   "zzz",      "a,a.b.*,many.11", "last.one,many.*"};
+
+struct model_frame {
+    struct frame_id id;
+    int topic, content, meta; /* content: -1 none, below CONTENTS in the frame, else a blob */
+    struct ttl ttl;
+    bool live, has_seq;
+    uint64_t seq, deadline;
+    unsigned seen; /* by which followers */
+};
+
+struct model_topic {
+    uint64_t next_seq;
+    struct frame_id last_id;
+};
+
+struct known_key {
+    int topic, content, count;
+    struct frame_id first;
+};
+
+struct follower {
+    struct store_cursor *cursor;
+    struct pattern_list topics;
+    bool filtered;
+    struct frame_id start;     /* frames above must all come */
+    struct frame_id last;      /* last one that came */
+    struct frame_id synthetic; /* what comes later is above */
+    uint64_t ephemerals;       /* published when it was opened */
+    uint64_t got, lost;        /* ephemerals */
+    bool history;
+};
+
+static struct play play;
+static struct model_frame *frames; /* in order of ids, dead ones too */
+static size_t frame_count, frame_cap;
+static struct model_topic topics[TOPICS];
+static struct known_key keys[KEYS];
+static bool loose[CONTENTS];
+static struct follower followers[FOLLOWERS];
+static uint64_t ephemerals; /* published since open */
+static uint64_t clock_ms = 1700000000000;
+static uint64_t random_state;
+static uint64_t op_number, seed;
+static struct frame_id newest_stored;
+
+static uint64_t now_ms(void)
+{
+    return clock_ms;
+}
+
+static uint64_t rnd(uint64_t below)
+{
+    uint64_t z = random_state += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return (z ^ z >> 31) % below;
+}
+
+#define check(expression)                                                                          \
+    do {                                                                                           \
+        if (!(expression))                                                                         \
+            fault(__LINE__, #expression);                                                          \
+    } while (0)
+
+__attribute__((noreturn)) static void fault(int line, const char *what)
+{
+    printf("not ok model line %d: %s (run again with --seed %" PRIu64 ", operation %" PRIu64 ")\n",
+           line, what, seed, op_number);
+    fflush(stdout);
+    exit(1);
+}
+
+static const char *name_of(int topic)
+{
+    return names[topic] ? names[topic] : made[topic];
+}
+
+static const char *content_text(int content)
+{
+    static char text[24];
+    snprintf(text, sizeof text, "content %d", content);
+    return text;
+}
+
+/* --- the model ----------------------------------------------------------------------------------
+ */
+
+static size_t place_of(struct frame_id id)
+{
+    size_t low = 0, high = frame_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (id_cmp(frames[middle].id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct model_frame *model_find(struct frame_id id)
+{
+    size_t i = place_of(id);
+    return i < frame_count && id_cmp(frames[i].id, id) == 0 ? &frames[i] : NULL;
+}
+
+static void model_put(const struct model_frame *frame)
+{
+    struct model_frame *there = model_find(frame->id);
+    if (there) {
+        *there = *frame;
+        return;
+    }
+    if (frame_count == frame_cap) {
+        frame_cap = frame_cap ? frame_cap * 2 : 1024;
+        frames = realloc(frames, frame_cap * sizeof *frames);
+        check(frames);
+    }
+    size_t i = place_of(frame->id);
+    memmove(&frames[i + 1], &frames[i], (frame_count - i) * sizeof *frames);
+    frames[i] = *frame;
+    frame_count++;
+}
+
+static bool is_visible(const struct model_frame *f)
+{
+    return f->live && f->ttl.kind != TTL_EPHEMERAL && (f->deadline == 0 || f->deadline > clock_ms);
+}
+
+static void model_cut(int topic, uint64_t keep)
+{
+    for (size_t i = frame_count; i-- > 0;)
+        if (frames[i].live && frames[i].topic == topic && frames[i].ttl.kind != TTL_EPHEMERAL &&
+            keep-- == 0) {
+            for (size_t k = 0; k <= i; k++)
+                if (frames[k].topic == topic)
+                    frames[k].live = false;
+            return;
+        }
+}
+
+/* A frame that the store answered for. */
+static void model_take(const struct store_frame *in, int topic, int content, int meta)
+{
+    struct model_frame f = {.id = in->id,
+                            .topic = topic,
+                            .content = content,
+                            .meta = meta,
+                            .ttl = in->ttl,
+                            .live = true};
+    f.has_seq = in->has_seq;
+    f.seq = in->seq;
+    if (in->ttl.kind == TTL_TIME)
+        f.deadline = id_time_ms(in->id) + in->ttl.value;
+    model_put(&f);
+    if (in->ttl.kind == TTL_EPHEMERAL) {
+        ephemerals++;
+        return;
+    }
+    struct model_topic *t = &topics[topic];
+    if (in->has_seq)
+        t->next_seq = in->seq + 1;
+    if (id_cmp(in->id, t->last_id) > 0)
+        t->last_id = in->id;
+    if (id_cmp(in->id, newest_stored) > 0)
+        newest_stored = in->id;
+}
+
+/* --- scheduling
+ * ----------------------------------------------------------------------------------- */
+
+/* A random step of the index thread or, for removals of what expired, of the writer. */
+static void maybe_step(unsigned one_in)
+{
+    if (rnd(one_in) == 0)
+        indexer_step(play.store);
+    if (rnd(one_in) == 0)
+        writer_step(play.store);
+}
+
+/* --- operations
+ * ------------------------------------------------------------------------------------- */
+
+static int some_topic(void)
+{
+    return rnd(3) ? (int)rnd(10) : (int)rnd(TOPICS);
+}
+
+static bool is_time_topic(int topic)
+{
+    return strncmp(name_of(topic), "time", 4) == 0;
+}
+
+static struct ttl some_ttl(int topic)
+{
+    static const uint64_t lives[] = {1, 50, 1000, 100000};
+    if (is_time_topic(topic))
+        return rnd(2) ? TIME(lives[rnd(4)]) : FOREVER;
+    if (rnd(8) == 0)
+        return EPHEMERAL;
+    if (strncmp(name_of(topic), "last", 4) == 0 && rnd(4))
+        return LAST(1 + rnd(rnd(4) ? 5 : 60));
+    return FOREVER;
+}
+
+struct some_frame {
+    int topic, content, meta;
+    char text[24], meta_text[24];
+};
+
+static void some_frame(struct store_frame *out, struct some_frame *made_of, int topic)
+{
+    made_of->topic = topic;
+    made_of->content = rnd(2) ? -1 : (int)rnd(CONTENTS + BLOBS);
+    made_of->meta = rnd(2) ? -1 : (int)rnd(1000);
+    *out = frame_in(name_of(topic), some_ttl(topic));
+    if (out->ttl.kind == TTL_EPHEMERAL)
+        made_of->content = -1; /* how long the tail keeps it is not modelled */
+    if (made_of->content >= 0) {
+        snprintf(made_of->text, sizeof made_of->text, "%s", content_text(made_of->content));
+        frame_content(out, made_of->text);
+        out->has_content = made_of->content < CONTENTS;
+    }
+    if (made_of->meta >= 0) {
+        snprintf(made_of->meta_text, sizeof made_of->meta_text, "{\"n\":%d}", made_of->meta);
+        out->meta = span_str(made_of->meta_text);
+    }
+}
+
+/* What the model says to an append that was answered well. */
+static void appended(const struct store_op *op, const struct some_frame *made_of)
+{
+    for (size_t i = 0; i < op->count; i++) {
+        const struct store_frame *f = &op->frames[i];
+        bool ephemeral = f->ttl.kind == TTL_EPHEMERAL;
+        check(f->has_seq == !ephemeral);
+        check(ephemeral || f->seq == topics[made_of[i].topic].next_seq);
+        check(frame_count == 0 || id_cmp(f->id, frames[frame_count - 1].id) > 0);
+        model_take(f, made_of[i].topic, made_of[i].content, made_of[i].meta);
+        if (f->ttl.kind == TTL_LAST)
+            model_cut(made_of[i].topic, f->ttl.value);
+    }
+}
+
+static void do_append(void)
+{
+    struct store_frame in[PER_OP];
+    struct some_frame made_of[PER_OP];
+    struct store_op op = {.kind = STORE_APPEND, .frames = in, .count = 1 + rnd(PER_OP)};
+    int topic = some_topic();
+    for (size_t i = 0; i < op.count; i++)
+        some_frame(&in[i], &made_of[i], i == 0 || rnd(2) ? topic : some_topic());
+    bool right = rnd(4) != 0;
+    if (rnd(3) == 0) {
+        op.has_expect_seq = true;
+        op.expect_seq = topics[topic].next_seq + !right;
+    } else if (rnd(4) == 0) {
+        op.has_expect_last = true;
+        op.expect_last = newest_stored;
+        op.expect_last.lo += !right;
+    } else {
+        right = true;
+    }
+    int r = step_run(play.store, &op);
+    check(r == (right ? 0 : ERR_CONDITION));
+    if (r == 0)
+        appended(&op, made_of);
+    else
+        check(op.actual_seq == topics[topic].next_seq &&
+              id_cmp(op.actual_last, newest_stored) == 0);
+}
+
+/* Many appends that end up in one group or a few. */
+static void do_burst(void)
+{
+    enum { MOST = 120 };
+    static struct store_frame in[MOST];
+    static struct some_frame made_of[MOST];
+    static struct store_op ops[MOST];
+    static bool done[MOST];
+    size_t n = 1 + rnd(MOST);
+    int topic = rnd(2) ? -1 : some_topic();
+    for (size_t i = 0; i < n; i++) {
+        some_frame(&in[i], &made_of[i], topic >= 0 ? topic : some_topic());
+        ops[i] = (struct store_op){.kind = STORE_APPEND, .frames = &in[i], .count = 1};
+        step_submit(play.store, &ops[i], &done[i]);
+        if (rnd(20) == 0)
+            writer_step(play.store);
+    }
+    for (int i = 0; i < 100 && !done[n - 1]; i++) {
+        writer_step(play.store);
+        if (i > 0)
+            indexer_step(play.store);
+    }
+    for (size_t i = 0; i < n; i++) {
+        check(done[i] && ops[i].result == 0);
+        appended(&ops[i], &made_of[i]);
+    }
+}
+
+static void do_keyed(void)
+{
+    struct store_frame in[3];
+    char key[16], text[24];
+    int k = (int)rnd(KEYS);
+    struct known_key *known = &keys[k];
+    bool repeat = known->count > 0 && rnd(3) != 0, same = rnd(3) != 0;
+    int topic = known->count ? known->topic : (int)rnd(5);
+    int content = known->count && same ? known->content : (int)rnd(CONTENTS);
+    int count = known->count && same ? known->count : 1 + (int)rnd(3);
+    if (!repeat && known->count)
+        return;
+    snprintf(key, sizeof key, "key-%d", k);
+    snprintf(text, sizeof text, "%s", content_text(content));
+    struct some_frame made_of[3];
+    for (int i = 0; i < count; i++) {
+        in[i] = frame_in(name_of(topic), FOREVER);
+        frame_content(&in[i], text);
+        made_of[i] = (struct some_frame){.topic = topic, .content = content, .meta = -1};
+    }
+    struct store_op op = {
+        .kind = STORE_APPEND, .frames = in, .count = (size_t)count, .key = span_str(key)};
+    int r = step_run(play.store, &op);
+    if (known->count == 0) {
+        check(r == 0 && !op.repeated);
+        appended(&op, made_of);
+        *known = (struct known_key){topic, content, count, in[0].id};
+        return;
+    }
+    if (content != known->content || count != known->count) {
+        check(r == ERR_CONFLICT);
+        return;
+    }
+    check(r == 0 && op.repeated && op.number == 0);
+    check(id_cmp(in[0].id, known->first) == 0);
+    for (int i = 0; i < count; i++) {
+        struct model_frame *f = model_find(in[i].id);
+        check(f && f->topic == topic && f->content == content);
+        check(in[i].has_seq == f->live && (!f->live || in[i].seq == f->seq));
+    }
+}
+
+static struct frame_id some_id(void)
+{
+    if (frame_count == 0 || rnd(10) == 0)
+        return (struct frame_id){(clock_ms - rnd(100000)) << 16 | rnd(65536), rnd(UINT64_MAX) | 1};
+    return frames[rnd(4) ? frame_count - 1 - rnd(frame_count < 50 ? frame_count : 50)
+                         : rnd(frame_count)]
+        .id;
+}
+
+static void do_remove(void)
+{
+    struct frame_id ids[8];
+    struct store_op op = {.kind = STORE_REMOVE, .ids = ids, .count = 1 + rnd(8)};
+    bool any = false, maybe = false;
+    for (size_t i = 0; i < op.count; i++)
+        ids[i] = i > 0 && rnd(4) == 0 ? ids[i - 1] : some_id();
+    if (rnd(2)) {
+        op.ids = NULL;
+        op.count = 1;
+        op.id = ids[0];
+    }
+    for (size_t i = 0; i < op.count; i++) {
+        struct model_frame *f = model_find(ids[i]);
+        if (f && f->live && f->ttl.kind != TTL_EPHEMERAL) {
+            any |= is_visible(f);
+            maybe |= !is_visible(f); /* expired: it may be there still */
+            f->live = false;
+        }
+    }
+    check(step_run(play.store, &op) == 0);
+    check(op.found == any || (maybe && op.found));
+}
+
+static void do_sweep_old(void)
+{
+    size_t live = 0;
+    for (size_t i = 0; i < frame_count; i++)
+        live += frames[i].live;
+    if (live < 1500)
+        return;
+    struct frame_id *ids = malloc(live * sizeof *ids);
+    size_t n = 0;
+    for (size_t i = 0; i < frame_count && n < live * 3 / 4; i++)
+        if (frames[i].live && frames[i].ttl.kind != TTL_EPHEMERAL) {
+            ids[n++] = frames[i].id;
+            frames[i].live = false;
+        }
+    struct store_op op = {.kind = STORE_REMOVE, .ids = ids, .count = n};
+    check(step_run(play.store, &op) == 0 && op.found);
+    free(ids);
+}
+
+static bool same_as(const struct model_frame *f, const struct store_frame *in,
+                    const struct some_frame *made_of)
+{
+    return f->topic == made_of->topic && f->content == made_of->content &&
+           f->meta == made_of->meta && f->ttl.kind == in->ttl.kind && f->ttl.value == in->ttl.value;
+}
+
+static void copy_of(struct store_frame *in, struct some_frame *made_of, const struct model_frame *f)
+{
+    *in = frame_in(name_of(f->topic), f->ttl);
+    *made_of = (struct some_frame){.topic = f->topic, .content = f->content, .meta = f->meta};
+    if (f->content >= 0) {
+        snprintf(made_of->text, sizeof made_of->text, "%s", content_text(f->content));
+        frame_content(in, made_of->text);
+        in->has_content = f->content < CONTENTS;
+    }
+    if (f->meta >= 0) {
+        snprintf(made_of->meta_text, sizeof made_of->meta_text, "{\"n\":%d}", f->meta);
+        in->meta = span_str(made_of->meta_text);
+    }
+}
+
+static struct frame_id import_id(void)
+{
+    switch (rnd(4)) {
+    case 0: /* old */
+        return (struct frame_id){(clock_ms - rnd(1000000)) << 16 | rnd(65536), rnd(UINT64_MAX) | 1};
+    case 1: /* ahead, but not too far */
+        return (struct frame_id){(clock_ms + rnd(9000)) << 16 | rnd(65536), rnd(UINT64_MAX) | 1};
+    case 2: { /* beside another */
+        struct frame_id id = some_id();
+        id.lo += rnd(3);
+        return id;
+    }
+    default: /* just above a synthetic one, below all that comes */
+        return store_synthetic_id(play.store, followers[0].cursor);
+    }
+}
+
+static void do_import(void)
+{
+    struct store_frame in[4];
+    struct some_frame made_of[4];
+    struct store_op op = {.kind = STORE_IMPORT, .frames = in, .count = 1 + rnd(4)};
+    bool conflict = false, twice = false, ahead = false;
+    for (size_t i = 0; i < op.count; i++) {
+        struct frame_id id = import_id();
+        struct model_frame *f = model_find(id);
+        if (f && f->ttl.kind != TTL_EPHEMERAL && rnd(2))
+            copy_of(&in[i], &made_of[i], f);
+        else
+            do
+                some_frame(&in[i], &made_of[i], some_topic());
+            while (in[i].ttl.kind == TTL_EPHEMERAL);
+        in[i].id = id;
+        if ((in[i].has_seq = rnd(3) == 0))
+            in[i].seq = topics[made_of[i].topic].next_seq + rnd(3);
+        /* What expired may be there still or not; so an id of such a frame is left alone. */
+        if (f && ((f->ttl.kind == TTL_EPHEMERAL) || (f->live && !is_visible(f))))
+            return;
+        conflict |= f && f->live && !same_as(f, &in[i], &made_of[i]);
+        ahead |= id_time_ms(id) > clock_ms + 10000;
+        for (size_t k = 0; k < i; k++)
+            twice |= id_cmp(in[k].id, id) == 0;
+    }
+    struct store_frame asked[4];
+    memcpy(asked, in, sizeof asked);
+    int r = step_run(play.store, &op);
+    if (twice || ahead || conflict) {
+        check(r == ERR_INVALID || (r == ERR_CONFLICT && conflict));
+        return;
+    }
+    check(r == 0);
+    for (size_t i = 0; i < op.count; i++) {
+        struct model_frame *f = model_find(in[i].id);
+        struct model_topic *t = &topics[made_of[i].topic];
+        check(in[i].existed == (f && f->live));
+        if (in[i].existed) {
+            check(in[i].has_seq == f->has_seq && (!f->has_seq || in[i].seq == f->seq));
+            continue;
+        }
+        check(in[i].has_seq == (id_cmp(in[i].id, t->last_id) > 0));
+        if (in[i].has_seq)
+            check(in[i].seq ==
+                  (asked[i].has_seq && asked[i].seq >= t->next_seq ? asked[i].seq : t->next_seq));
+        unsigned seen = f ? f->seen : 0;
+        model_take(&in[i], made_of[i].topic, made_of[i].content, made_of[i].meta);
+        /* One that is below what a follower read need not come to it any more. */
+        model_find(in[i].id)->seen = seen | 1u << 31;
+    }
+}
+
+static void do_content(void)
+{
+    int content = (int)rnd(CONTENTS);
+    struct store_op op = {.kind = STORE_CONTENT};
+    char text[24];
+    snprintf(text, sizeof text, "%s", content_text(content));
+    op.content = span_str(text);
+    digest_of(op.digest, text);
+    check(step_run(play.store, &op) == 0);
+    loose[content] = true;
+}
+
+static void do_clock(void)
+{
+    if (rnd(10) == 0) {
+        /* What expired does not come back, once it is removed. */
+        step_settle(play.store);
+        for (size_t i = 0; i < frame_count; i++)
+            frames[i].live &= frames[i].deadline == 0 || frames[i].deadline > clock_ms;
+        clock_ms -= rnd(5000);
+    } else
+        clock_ms += rnd(rnd(4) ? 40 : 3000);
+}
+
+/* --- followers
+ * ----------------------------------------------------------------------------------------- */
+
+static void follower_open(struct follower *f, bool history)
+{
+    static struct err err;
+    struct store_query query = {.follow = true, .skip_history = !history};
+    *f = (struct follower){.ephemerals = ephemerals, .history = history};
+    f->filtered = rnd(2);
+    if (f->filtered) {
+        const char *text = patterns[rnd(sizeof patterns / sizeof *patterns)];
+        check(pattern_parse(&f->topics, span_str(text), &err) == 0);
+        query.topics = &f->topics;
+    }
+    check(store_cursor_open(&f->cursor, play.store, &query, &err) == 0);
+    f->start = history ? ID_MIN : frame_count ? frames[frame_count - 1].id : ID_MIN;
+    for (size_t i = 0; i < frame_count; i++) {
+        frames[i].seen &= ~(1u << (f - followers));
+        if (!history)
+            frames[i].seen |= 1u << (f - followers);
+    }
+}
+
+static void follower_close(struct follower *f)
+{
+    store_cursor_close(f->cursor);
+    pattern_finish(&f->topics);
+    f->cursor = NULL;
+}
+
+static long follower_sees(void *arg, const struct store_item *item)
+{
+    struct follower *f = arg;
+    unsigned bit = 1u << (f - followers);
+    struct model_frame *m = model_find(item->frame->id);
+    check(m && span_is(item->frame->topic, name_of(m->topic)));
+    check(!f->filtered || pattern_match(&f->topics, item->frame->topic));
+    check(id_cmp(m->id, f->last) > 0);
+    check(id_cmp(m->id, f->synthetic) > 0 || m->seen >> 31);
+    check(!(m->seen & bit));
+    m->seen |= bit;
+    f->last = m->id;
+    f->got += m->ttl.kind == TTL_EPHEMERAL;
+    check(m->ttl.kind == TTL_EPHEMERAL || is_visible(m));
+    return 120;
+}
+
+/* Reads a follower to its idle state; then everything visible must have come, and every ephemeral
+ * is got or lost. */
+static void follower_drain(struct follower *f)
+{
+    struct err err = ERR_INIT;
+    enum store_step step = STORE_MORE;
+    unsigned bit = 1u << (f - followers);
+    size_t budget = rnd(2) ? 1 : 1000;
+    for (int i = 0; step != STORE_IDLE; i++) {
+        check(i < 100000);
+        check(store_cursor_read(f->cursor, budget, rnd(2), follower_sees, f, &step, &err) == 0);
+        f->lost += store_cursor_lost(f->cursor);
+        if (rnd(8) == 0) {
+            f->synthetic = store_synthetic_id(play.store, f->cursor);
+            check(id_cmp(f->synthetic, f->last) >= 0);
+        }
+        maybe_step(30);
+    }
+    for (size_t i = 0; i < frame_count; i++) {
+        struct model_frame *m = &frames[i];
+        bool wanted = !f->filtered || pattern_match(&f->topics, span_str(name_of(m->topic)));
+        if (wanted && is_visible(m) && !(m->seen >> 31))
+            check(m->seen & bit);
+    }
+    if (!f->filtered)
+        check(f->got + f->lost == ephemerals - f->ephemerals);
+}
+
+static void do_follow(void)
+{
+    struct follower *f = &followers[rnd(FOLLOWERS)];
+    follower_drain(f);
+    if (rnd(10) == 0) {
+        follower_close(f);
+        follower_open(f, rnd(2));
+    }
+}
+
+/* --- reads
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void compare(const struct seen *s, const struct model_frame *m)
+{
+    char meta[24] = "";
+    uint8_t digest[DIGEST_SIZE];
+    check(id_cmp(s->id, m->id) == 0);
+    check(strcmp(s->topic, name_of(m->topic)) == 0);
+    check(s->ttl.kind == m->ttl.kind && s->ttl.value == m->ttl.value);
+    check(s->has_seq == m->has_seq && (!m->has_seq || s->seq == m->seq));
+    if (m->meta >= 0)
+        snprintf(meta, sizeof meta, "{\"n\":%d}", m->meta);
+    check(strcmp(s->meta, meta) == 0);
+    check(s->has_hash == (m->content >= 0) &&
+          s->has_content == (m->content >= 0 && m->content < CONTENTS));
+    if (m->content < 0)
+        return;
+    digest_of(digest, content_text(m->content));
+    check(memcmp(digest, s->digest, DIGEST_SIZE) == 0);
+    if (s->has_content)
+        check(strcmp(s->content, content_text(m->content)) == 0);
+}
+
+static bool model_wants(const struct store_query *q, const struct model_frame *m)
+{
+    struct span name = span_str(name_of(m->topic));
+    if (!is_visible(m) || id_cmp(m->id, q->from) < 0 ||
+        (!id_is_zero(q->until) && id_cmp(m->id, q->until) > 0))
+        return false;
+    if (q->stream.len)
+        return span_eq(q->stream, name);
+    return !q->topics || pattern_match(q->topics, name);
+}
+
+/* The frames a query must give, as indexes into frames. */
+static size_t model_query(const struct store_query *q, size_t *out)
+{
+    size_t n = 0, first = 0;
+    for (size_t i = 0; i < frame_count; i++)
+        if (model_wants(q, &frames[i]))
+            out[n++] = i;
+    if (q->has_last && q->last < n)
+        first = n - (size_t)q->last;
+    memmove(out, out + first, (n - first) * sizeof *out);
+    n -= first;
+    if (q->reverse)
+        for (size_t i = 0; i < n / 2; i++) {
+            size_t t = out[i];
+            out[i] = out[n - 1 - i];
+            out[n - 1 - i] = t;
+        }
+    return q->has_limit && q->limit < n ? (size_t)q->limit : n;
+}
+
+static void some_query(struct store_query *q, struct pattern_list *list)
+{
+    struct err err;
+    *q = (struct store_query){.reverse = rnd(3) == 0};
+    if (rnd(3) == 0)
+        q->stream = span_str(name_of(some_topic()));
+    else if (rnd(2)) {
+        check(pattern_parse(list, span_str(patterns[rnd(sizeof patterns / sizeof *patterns)]),
+                            &err) == 0);
+        q->topics = list;
+    }
+    if (rnd(3) == 0)
+        q->from = some_id();
+    if (rnd(4) == 0)
+        q->until = some_id();
+    if ((q->has_limit = rnd(4) == 0))
+        q->limit = rnd(40);
+    if ((q->has_last = rnd(3) == 0))
+        q->last = rnd(rnd(2) ? 10 : 400);
+    q->follow = !q->has_limit && !q->reverse && id_is_zero(q->until) && rnd(4) == 0;
+}
+
+static void read_steps(struct store_cursor *cursor, bool follow, struct seen_list *list)
+{
+    struct err err = ERR_INIT;
+    enum store_step step = STORE_MORE;
+    size_t budget = rnd(2) ? 1 << 20 : 1 + rnd(3000);
+    int thresholds = 0;
+    while (step != STORE_DONE && step != STORE_IDLE) {
+        bool may_block = step == STORE_DISK || rnd(2);
+        check(store_cursor_read(cursor, budget, may_block, see, list, &step, &err) == 0);
+        check(!(may_block && step == STORE_DISK));
+        thresholds += step == STORE_THRESHOLD;
+        maybe_step(40);
+    }
+    check(thresholds == follow);
+    check(step == (follow ? STORE_IDLE : STORE_DONE));
+}
+
+static void check_query(const struct store_query *q)
+{
+    static struct seen_list list;
+    struct store_cursor *cursor;
+    struct err err = ERR_INIT;
+    size_t *expected = malloc((frame_count + 1) * sizeof *expected);
+    size_t n = model_query(q, expected);
+    list.count = 0;
+    check(store_cursor_open(&cursor, play.store, q, &err) == 0);
+    read_steps(cursor, q->follow, &list);
+    store_cursor_close(cursor);
+    for (size_t i = 0; i < n && i < list.count; i++)
+        compare(&list.items[i], &frames[expected[i]]);
+    check(list.count == n);
+    free(expected);
+}
+
+static void check_get(void)
+{
+    static struct seen_list list;
+    struct err err = ERR_INIT;
+    struct frame_id id = some_id();
+    struct model_frame *m = model_find(id);
+    list.count = 0;
+    int r = store_get(play.store, id, see, &list, &err);
+    if (m && is_visible(m)) {
+        check(r == 0 && list.count == 1);
+        compare(list.items, m);
+    } else {
+        check(r == ERR_NOT_FOUND && err.code == ERR_NOT_FOUND && list.count == 0);
+    }
+}
+
+static void check_content(void)
+{
+    int content = (int)rnd(CONTENTS + BLOBS);
+    uint8_t digest[DIGEST_SIZE];
+    enum store_place place = STORE_BLOB;
+    CLEAN_BUF out = BUF_INIT;
+    bool named = content < CONTENTS && loose[content];
+    for (size_t i = 0; i < frame_count; i++)
+        named |= is_visible(&frames[i]) && frames[i].content == content;
+    digest_of(digest, content_text(content));
+    int r = store_content(play.store, digest, &place, &out, NULL);
+    check(r == (named ? 0 : ERR_NOT_FOUND));
+    if (r == 0)
+        check(place == (content < CONTENTS ? STORE_INLINE : STORE_BLOB));
+    if (r == 0 && content < CONTENTS)
+        check(span_is(buf_span(&out), content_text(content)));
+}
+
+static int check_topic(void *arg, struct span name, uint64_t live, uint64_t next_seq)
+{
+    size_t *count = arg;
+    for (int t = 0; t < TOPICS; t++) {
+        if (!span_is(name, name_of(t)))
+            continue;
+        uint64_t alive = 0, sure = 0;
+        for (size_t i = 0; i < frame_count; i++) {
+            bool counted =
+                frames[i].live && frames[i].topic == t && frames[i].ttl.kind != TTL_EPHEMERAL;
+            alive += counted;
+            sure += counted && is_visible(&frames[i]);
+        }
+        check(live >= sure && live <= alive);
+        check(next_seq == topics[t].next_seq);
+        ++*count;
+    }
+    return 0;
+}
+
+static void index_fault(void *arg, const char *text)
+{
+    printf("# index_verify: %s\n", text);
+    ++*(int *)arg;
+}
+
+static void check_whole(void)
+{
+    struct err err = ERR_INIT;
+    struct store_stat stat;
+    size_t known = 0, alive = 0, sure = 0, used = 0;
+    uint64_t checked;
+    int faults = 0;
+    step_settle(play.store);
+    check(store_stat(play.store, &stat, &err) == 0);
+    check(store_topics(play.store, check_topic, &known, &err) == 0);
+    for (size_t i = 0; i < frame_count; i++) {
+        alive += frames[i].live && frames[i].ttl.kind != TTL_EPHEMERAL;
+        sure += is_visible(&frames[i]);
+    }
+    for (int t = 0; t < TOPICS; t++)
+        used += topics[t].next_seq > 0 || !id_is_zero(topics[t].last_id);
+    check(known == used && stat.topics == used);
+    check(stat.frames >= sure && stat.frames <= alive);
+    check(!stat.read_only);
+    check(index_verify(play.store->index, index_fault, &faults, &checked, &err) == 0 &&
+          faults == 0);
+}
+
+/* --- the run
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static void open_with_some_budget(void)
+{
+    static const size_t budgets[] = {1, 1, 2000, 20000, 4 << 20};
+    play.options.tail_bytes = budgets[rnd(5)];
+    play_open(&play);
+    ephemerals = 0;
+    for (int i = 0; i < FOLLOWERS; i++)
+        follower_open(&followers[i], rnd(2));
+}
+
+static void close_all(void)
+{
+    for (int i = 0; i < FOLLOWERS; i++)
+        follower_close(&followers[i]);
+    step_close(&play);
+}
+
+static void do_reopen(void)
+{
+    if (rnd(3))
+        return;
+    check_whole();
+    close_all();
+    /* Ephemeral frames are gone with the process. */
+    size_t n = 0;
+    for (size_t i = 0; i < frame_count; i++)
+        if (frames[i].ttl.kind != TTL_EPHEMERAL)
+            frames[n++] = frames[i];
+    frame_count = n;
+    open_with_some_budget();
+}
+
+static void one_operation(void)
+{
+    static void (*const kinds[])(void) = {
+        do_append, do_append, do_append,    do_append, do_burst,  do_burst,  do_keyed,
+        do_remove, do_remove, do_remove,    do_import, do_import, do_import, do_content,
+        do_clock,  do_clock,  do_sweep_old, do_follow, do_follow, do_follow,
+    };
+    size_t kind = rnd(sizeof kinds / sizeof *kinds + 1);
+    if (kind == sizeof kinds / sizeof *kinds)
+        do_reopen();
+    else
+        kinds[kind]();
+    maybe_step(4);
+}
+
+static void check_reads(void)
+{
+    struct store_query query = {0};
+    check_query(&query);
+    for (int i = 0; i < 3; i++) {
+        struct pattern_list list = {0};
+        some_query(&query, &list);
+        check_query(&query);
+        pattern_finish(&list);
+        check_get();
+        check_content();
+    }
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t ops = UINT64_MAX, seconds = 20;
+    seed = (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
+    for (int i = 1; i + 1 < argc; i += 2) {
+        uint64_t value = strtoull(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--seed") == 0)
+            seed = value;
+        else if (strcmp(argv[i], "--ops") == 0)
+            ops = value;
+        else if (strcmp(argv[i], "--seconds") == 0)
+            seconds = value;
+    }
+    printf("# seed %" PRIu64 "\n", seed);
+    fflush(stdout);
+    random_state = seed;
+    for (int t = 10; t < TOPICS; t++)
+        snprintf(made[t], sizeof made[t], "many.%d", t);
+    play_begin(&play);
+    play.options.now_ms = now_ms;
+    open_with_some_budget();
+    time_t end = time(NULL) + (time_t)seconds;
+    for (op_number = 0; op_number < ops && time(NULL) < end; op_number++) {
+        one_operation();
+        check_reads();
+    }
+    check_whole();
+    close_all();
+    play_end(&play);
+    printf("# %" PRIu64 " operations, %zu frames\n", op_number, frame_count);
+    printf("ok model\n");
+    free(frames);
+    return 0;
+}
