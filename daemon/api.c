@@ -8,7 +8,8 @@
 
 #define METHODS (HTTP_OPTIONS + 1)
 
-/* A path ending in '/' (but the root) has one operand behind it, which may hold more of them for `deep`. */
+/* A path ending in '/' (but the root) has one operand behind it, which may hold more of them for
+ * `deep`. */
 static const struct entry {
     const char *path;
     const struct route *methods[METHODS];
@@ -31,16 +32,16 @@ static const struct entry {
 };
 
 /* A lone segment that is none of the above: an id, or the seed's append. */
-static const struct entry segment = {.path = "/",
-                                     .methods = {[HTTP_GET] = &route_get,
-                                                 [HTTP_DELETE] = &route_remove,
-                                                 [HTTP_POST] = &route_seed_append}};
+static const struct entry segment = {
+    .path = "/",
+    .methods = {
+        [HTTP_GET] = &route_get, [HTTP_DELETE] = &route_remove, [HTTP_POST] = &route_seed_append}};
 
 /* Names that the seed's append cannot have for topics, since they are or may become routes. */
 static const char *const reserved[] = {
-    "append", "cas",    "import",  "last",      "head",    "eval",   "exec",   "pipe",
-    "version", "status", "metrics", "export",    "health",  "ping",   "v1",     "dashboard",
-    "stream", "streams", "basins",  "groups",    "tokens",  "access-tokens"};
+    "append",  "cas",     "import",  "last",   "head",   "eval",         "exec", "pipe",
+    "version", "status",  "metrics", "export", "health", "ping",         "v1",   "dashboard",
+    "stream",  "streams", "basins",  "groups", "tokens", "access-tokens"};
 
 static bool is_reserved(struct span name)
 {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "daemon/exchange.h"
 #include "daemon/meta.h"
+#include "daemon/recall.h"
 #include "daemon/upload.h"
 
 #define KEYS (QUERY_TIMESTAMP | QUERY_SEQ | QUERY_CONDITIONS)
@@ -17,6 +18,7 @@ struct append {
     struct upload upload;
     struct submission submission;
     struct store_frame frame;
+    struct recall recall;
     bool pinned; /* the content's blob, by us */
 };
 
@@ -25,7 +27,8 @@ static struct append *append_of(struct exchange *x)
     return (struct append *)x;
 }
 
-/* --- the answer ------------------------------------------------------------------------------------ */
+/* --- the answer
+ * ------------------------------------------------------------------------------------ */
 
 static void answer(struct append *a)
 {
@@ -62,10 +65,23 @@ static void pass_pin_on(struct append *a)
         cas_unpin(a->x.daemon->cas, a->frame.digest);
 }
 
+static void recalled(struct recall *recall)
+{
+    struct append *a = (struct append *)((char *)recall - offsetof(struct append, recall));
+    answer(a);
+    exchange_drop(&a->x);
+}
+
 static void submitted(struct submission *submission)
 {
     struct append *a = (struct append *)((char *)submission - offsetof(struct append, submission));
     pass_pin_on(a);
+    if (submission->op.result == 0 && submission->op.repeated && a->x.query.with_seq) {
+        a->recall = (struct recall){
+            .store = a->x.daemon->store, .frames = &a->frame, .count = 1, .done = recalled};
+        recall_start(&a->recall, a->x.daemon->loop);
+        return;
+    }
     if (submission->op.result < 0)
         exchange_refuse(&a->x, &submission->op);
     else
@@ -73,7 +89,8 @@ static void submitted(struct submission *submission)
     exchange_drop(&a->x);
 }
 
-/* --- the content ------------------------------------------------------------------------------------ */
+/* --- the content
+ * ------------------------------------------------------------------------------------ */
 
 static void set_content(struct append *a)
 {
@@ -144,7 +161,8 @@ static void finish(struct exchange *x)
     upload_finish(&a->upload);
 }
 
-/* --- the head --------------------------------------------------------------------------------------- */
+/* --- the head
+ * --------------------------------------------------------------------------------------- */
 
 static int take_meta(struct append *a, struct err *err)
 {

@@ -6,14 +6,17 @@
 static int begin(struct exchange *x, struct err *err)
 {
     struct intake *in = (struct intake *)x;
-    int rc = exchange_query(x, QUERY_STREAM_FLAG | QUERY_TIMESTAMP | QUERY_SEQ | QUERY_CONDITIONS, err);
+    int rc =
+        exchange_query(x, QUERY_STREAM_FLAG | QUERY_TIMESTAMP | QUERY_SEQ | QUERY_CONDITIONS, err);
     if (rc < 0)
         return rc;
     if (x->query.lines && x->query.given & QUERY_CONDITIONS)
-        return err_set(err, ERR_INVALID, "conditions and keys need an atomic batch; leave stream out");
+        return err_set(err, ERR_INVALID,
+                       "conditions and keys need an atomic batch; leave stream out");
     uint64_t announced = http_body_length(x->req);
     if (!x->query.lines && announced != UINT64_MAX && announced > INTAKE_BODY_MAX)
-        return err_set(err, ERR_TOO_LARGE, "the body is over 8 MiB; use ?stream, which commits in groups");
+        return err_set(err, ERR_TOO_LARGE,
+                       "the body is over 8 MiB; use ?stream, which commits in groups");
     intake_begin(in, x->query.lines ? INTAKE_LINES : INTAKE_BATCH, STORE_APPEND);
     return 0;
 }

@@ -11,12 +11,13 @@
 
 #define PART (256 * 1024)
 
-/* --- GET /cas/HASH ------------------------------------------------------------------------------------ */
+/* --- GET /cas/HASH
+ * ------------------------------------------------------------------------------------ */
 
 struct content {
     struct exchange x;
     uint8_t digest[DIGEST_SIZE];
-    struct buf range;          /* the header, for the job */
+    struct buf range; /* the header, for the job */
     bool has_range;
     struct job job;
     bool busy;
@@ -60,7 +61,8 @@ static int set_range(struct content *c)
 {
     c->start = 0;
     c->len = c->size;
-    int rc = c->has_range ? range_parse(buf_span(&c->range), c->size, &c->start, &c->len) : ERR_INVALID;
+    int rc =
+        c->has_range ? range_parse(buf_span(&c->range), c->size, &c->start, &c->len) : ERR_INVALID;
     if (rc == ERR_RANGE)
         return err_set(&c->err, rc, "the content has %" PRIu64 " bytes", c->size);
     c->partial = rc == 0;
@@ -80,7 +82,8 @@ static int read_part(struct content *c)
         int rc = cas_reader_read(c->reader, c->start + c->read, c->next.ptr + c->next.len,
                                  want - c->next.len, &got, &c->err);
         if (rc < 0 || got == 0)
-            return rc < 0 ? rc : err_set(&c->err, ERR_DAMAGED, "the content is shorter than it was");
+            return rc < 0 ? rc
+                          : err_set(&c->err, ERR_DAMAGED, "the content is shorter than it was");
         c->next.len += got;
         c->read += got;
     }
@@ -180,7 +183,7 @@ static void refuse_range(struct content *c)
 static void found(struct job *job)
 {
     struct content *c = content_of_job(job);
-    struct head head;
+    struct head head = {0};
     c->busy = false;
     make_head(c, &head);
     int status = c->partial ? 206 : 200;
@@ -195,7 +198,8 @@ static void found(struct job *job)
         buf_reset(&c->bytes);
         c->next_ready = c->next.len > 0;
         c->x.answered = true;
-        http_reply_stream(c->x.req, status, "application/octet-stream", c->len, read_content, head.fields);
+        http_reply_stream(c->x.req, status, "application/octet-stream", c->len, read_content,
+                          head.fields);
     }
     exchange_drop(&c->x);
 }
@@ -203,10 +207,11 @@ static void found(struct job *job)
 /* Whether If-None-Match names the content, which never changes under its name. */
 static bool is_known(const struct content *c)
 {
-    struct head head;
+    struct head head = {0};
     struct span header = http_header(c->x.req, "If-None-Match");
     make_head(c, &head);
-    return header.len > 0 && (span_is(header, "*") || memmem(header.ptr, header.len, head.etag, strlen(head.etag)));
+    return header.len > 0 &&
+           (span_is(header, "*") || memmem(header.ptr, header.len, head.etag, strlen(head.etag)));
 }
 
 static int check_present(struct content *c)
@@ -219,7 +224,7 @@ static int check_present(struct content *c)
 static void found_known(struct job *job)
 {
     struct content *c = content_of_job(job);
-    struct head head;
+    struct head head = {0};
     c->busy = false;
     c->partial = false;
     make_head(c, &head);
@@ -238,7 +243,8 @@ static int begin_get(struct exchange *x, struct err *err)
     if (rc == 0)
         rc = sri_parse(c->digest, buf_span(&text), err);
     if (rc < 0)
-        return rc == ERR_NOT_FOUND ? err_set(err, ERR_INVALID, "contents are named by sha256 here") : rc;
+        return rc == ERR_NOT_FOUND ? err_set(err, ERR_INVALID, "contents are named by sha256 here")
+                                   : rc;
     if (is_known(c)) {
         start_job(c, find_work, found_known);
         return 0;
@@ -261,7 +267,8 @@ static void content_finish(struct exchange *x)
 const struct route route_cas_get = {
     .size = sizeof(struct content), .begin = begin_get, .finish = content_finish};
 
-/* --- POST /cas -------------------------------------------------------------------------------------------- */
+/* --- POST /cas
+ * -------------------------------------------------------------------------------------------- */
 
 struct post {
     struct exchange x;

@@ -1,8 +1,8 @@
 /*
  * GET /export: the store, or part of it, as a dump.
  *
- * Made on the pool a part at a time, the next while one is sent, with memory for two parts. Contents
- * that frames of the dump share are written once.
+ * Made on the pool a part at a time, the next while one is sent, with memory for two parts.
+ * Contents that frames of the dump share are written once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,15 +19,15 @@ struct seen {
     size_t size, count;
 };
 
-struct export {
+struct export
+{
     struct exchange x;
     struct store_cursor *cursor;
     struct dump_writer *writer;
-    uint8_t uuid[16];
     struct seen seen;
     struct cas_reader *blob;
     uint64_t blob_at;
-    struct buf held;       /* the item of the frame that names the blob being written */
+    struct buf held; /* the item of the frame that names the blob being written */
     struct frame held_frame;
     bool headed, over;
     uint64_t missing;
@@ -40,7 +40,8 @@ struct export {
     struct err err;
 };
 
-/* --- blobs that are there already ---------------------------------------------------------------------- */
+/* --- blobs that are there already
+ * ---------------------------------------------------------------------- */
 
 static uint8_t *seen_slot(struct seen *seen, const uint8_t *digest)
 {
@@ -48,7 +49,8 @@ static uint8_t *seen_slot(struct seen *seen, const uint8_t *digest)
     uint64_t hash;
     memcpy(&hash, digest, sizeof(hash));
     for (size_t i = hash & (seen->size - 1);; i = (i + 1) & (seen->size - 1))
-        if (memcmp(seen->slots[i], empty, DIGEST_SIZE) == 0 || memcmp(seen->slots[i], digest, DIGEST_SIZE) == 0)
+        if (memcmp(seen->slots[i], empty, DIGEST_SIZE) == 0 ||
+            memcmp(seen->slots[i], digest, DIGEST_SIZE) == 0)
             return seen->slots[i];
 }
 
@@ -83,7 +85,8 @@ static int seen_add(struct seen *seen, const uint8_t *digest)
     return 1;
 }
 
-/* --- making the dump (pool) ------------------------------------------------------------------------------- */
+/* --- making the dump (pool)
+ * ------------------------------------------------------------------------------- */
 
 /* A frame leaves the cursor's hands as a copy: its blob may have to be written before it. */
 static int hold_frame(struct export *e, const struct frame *frame)
@@ -147,7 +150,8 @@ static int begin_blob(struct export *e, struct buf *out)
 {
     int rc = cas_reader_open(e->x.daemon->cas, &e->blob, e->held_frame.digest, &e->err);
     e->blob_at = 0;
-    return rc < 0 ? rc : dump_put_blob(e->writer, out, e->held_frame.digest, cas_reader_size(e->blob));
+    return rc < 0 ? rc
+                  : dump_put_blob(e->writer, out, e->held_frame.digest, cas_reader_size(e->blob));
 }
 
 /* One piece of the blob; at its end the frame that waited for it. */
@@ -231,7 +235,9 @@ static void work(struct job *job)
     e->result = rc;
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------ */
+/* --- sending
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void after(struct job *job);
 
@@ -270,7 +276,8 @@ static void tell(struct export *e)
     if (e->result < 0)
         log_say(e->x.daemon->log, LOG_ERROR, "export", "error=\"%s\"", e->err.text);
     else if (e->over && e->missing > 0)
-        log_say(e->x.daemon->log, LOG_WARN, "export", "missing_contents=%llu", (unsigned long long)e->missing);
+        log_say(e->x.daemon->log, LOG_WARN, "export", "missing_contents=%llu",
+                (unsigned long long)e->missing);
 }
 
 static void after(struct job *job)

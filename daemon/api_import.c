@@ -16,7 +16,8 @@ static bool is_dump(const struct exchange *x)
 static int begin(struct exchange *x, struct err *err)
 {
     struct intake *in = (struct intake *)x;
-    int rc = exchange_query(x, QUERY_STREAM_FLAG | QUERY_ALLOW_MISSING | QUERY_TIMESTAMP | QUERY_SEQ, err);
+    int rc = exchange_query(
+        x, QUERY_STREAM_FLAG | QUERY_ALLOW_MISSING | QUERY_TIMESTAMP | QUERY_SEQ, err);
     if (rc < 0)
         return rc;
     enum intake_form form = is_dump(x) ? INTAKE_DUMP : x->query.lines ? INTAKE_LINES : INTAKE_ONE;

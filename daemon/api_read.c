@@ -8,7 +8,8 @@
 #include "base/text.h"
 #include "daemon/reader.h"
 
-/* --- GET / ----------------------------------------------------------------------------------------- */
+/* --- GET /
+ * ----------------------------------------------------------------------------------------- */
 
 static bool wants_events(const struct exchange *x)
 {
@@ -101,7 +102,8 @@ static void count_work(struct job *job)
     c->step = STORE_MORE;
     c->result = 0;
     for (int i = 0; i < COUNT_SLICES && c->result == 0 && c->step == STORE_MORE; i++)
-        c->result = store_cursor_read(c->cursor, SIZE_MAX / 2, true, count_one, &c->frames, &c->step, &c->err);
+        c->result = store_cursor_read(c->cursor, SIZE_MAX / 2, true, count_one, &c->frames,
+                                      &c->step, &c->err);
 }
 
 static void count_start(struct count *c);
@@ -165,7 +167,8 @@ static void read_finish(struct exchange *x)
 const struct route route_read = {
     .size = sizeof(union read), .begin = begin_read, .gone = read_gone, .finish = read_finish};
 
-/* --- GET /last, /last/PATTERN, /head/TOPIC ------------------------------------------------------------ */
+/* --- GET /last, /last/PATTERN, /head/TOPIC
+ * ------------------------------------------------------------ */
 
 static int begin_last(struct exchange *x, struct err *err)
 {
@@ -192,10 +195,13 @@ static int begin_last(struct exchange *x, struct err *err)
     return reader_start(r, &query, err);
 }
 
-const struct route route_last = {
-    .size = sizeof(struct reader), .begin = begin_last, .gone = reader_gone, .finish = reader_finish};
+const struct route route_last = {.size = sizeof(struct reader),
+                                 .begin = begin_last,
+                                 .gone = reader_gone,
+                                 .finish = reader_finish};
 
-/* --- GET /ID -------------------------------------------------------------------------------------------- */
+/* --- GET /ID
+ * -------------------------------------------------------------------------------------------- */
 
 struct get {
     struct exchange x;
@@ -262,9 +268,11 @@ static void get_finish(struct exchange *x)
     buf_finish(&((struct get *)x)->json);
 }
 
-const struct route route_get = {.size = sizeof(struct get), .begin = begin_get, .finish = get_finish};
+const struct route route_get = {
+    .size = sizeof(struct get), .begin = begin_get, .finish = get_finish};
 
-/* --- DELETE /ID ------------------------------------------------------------------------------------------ */
+/* --- DELETE /ID
+ * ------------------------------------------------------------------------------------------ */
 
 struct removal {
     struct exchange x;
@@ -273,7 +281,8 @@ struct removal {
 
 static void removed(struct submission *submission)
 {
-    struct removal *r = (struct removal *)((char *)submission - offsetof(struct removal, submission));
+    struct removal *r =
+        (struct removal *)((char *)submission - offsetof(struct removal, submission));
     if (submission->op.result < 0)
         exchange_refuse(&r->x, &submission->op);
     else

@@ -13,13 +13,15 @@
 static int begin_version(struct exchange *x, struct err *err)
 {
     (void)err;
-    exchange_reply(x, 200, "application/json", span_str("{\"version\":\"" WEIR_VERSION "\"}"), NULL);
+    exchange_reply(x, 200, "application/json", span_str("{\"version\":\"" WEIR_VERSION "\"}"),
+                   NULL);
     return 0;
 }
 
 const struct route route_version = {.size = sizeof(struct exchange), .begin = begin_version};
 
-/* --- figures ------------------------------------------------------------------------------------------ */
+/* --- figures
+ * ------------------------------------------------------------------------------------------ */
 
 struct figures {
     struct exchange x;
@@ -79,7 +81,8 @@ static int put_state(struct buf *out, const struct store_stat *s)
 
 static int put_status(struct buf *out, const struct daemon *d, const struct store_stat *s)
 {
-    int rc = buf_addf(out, "{\"version\":\"%s\",\"pid\":%ld,\"uuid\":", WEIR_VERSION, (long)getpid());
+    int rc =
+        buf_addf(out, "{\"version\":\"%s\",\"pid\":%ld,\"uuid\":", WEIR_VERSION, (long)getpid());
     if (rc == 0)
         rc = put_uuid(out, s->uuid);
     if (rc == 0)
@@ -88,14 +91,16 @@ static int put_status(struct buf *out, const struct daemon *d, const struct stor
         rc = put_path(out, d->options->path);
     if (rc == 0)
         rc = buf_addf(out,
-                      ",\"format\":%u,\"uptime_ms\":%" PRIu64 ",\"frames\":%" PRIu64 ",\"topics\":%" PRIu64
-                      ",\"bytes\":%" PRIu64 ",\"followers\":%zu,\"connections\":%zu",
+                      ",\"format\":%u,\"uptime_ms\":%" PRIu64 ",\"frames\":%" PRIu64
+                      ",\"topics\":%" PRIu64 ",\"bytes\":%" PRIu64
+                      ",\"followers\":%zu,\"connections\":%zu",
                       s->format, uptime_ms(d), s->frames, s->topics, s->bytes, feed_count(d->feed),
                       http_connections(d->http));
     if (rc == 0)
         rc = buf_addf(out,
-                      ",\"journal\":{\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"segments\":%" PRIu64
-                      ",\"bytes\":%" PRIu64 "},\"index\":{\"last\":%" PRIu64 ",\"lag_records\":%" PRIu64
+                      ",\"journal\":{\"first\":%" PRIu64 ",\"last\":%" PRIu64
+                      ",\"segments\":%" PRIu64 ",\"bytes\":%" PRIu64
+                      "},\"index\":{\"last\":%" PRIu64 ",\"lag_records\":%" PRIu64
                       ",\"bytes\":%" PRIu64 "},\"sync\":\"every-append\"",
                       s->journal_first, s->journal_last, s->journal_segments, s->journal_bytes,
                       s->index_last, lag(s), s->index_bytes);
@@ -142,7 +147,8 @@ static void finish(struct exchange *x)
 const struct route route_status = {
     .size = sizeof(struct figures), .begin = begin_status, .finish = finish};
 
-/* --- GET /metrics ---------------------------------------------------------------------------------------- */
+/* --- GET /metrics
+ * ---------------------------------------------------------------------------------------- */
 
 struct metric {
     const char *name, *type, *help;
@@ -151,8 +157,8 @@ struct metric {
 
 static int put_metric(struct buf *out, const struct metric *m)
 {
-    return buf_addf(out, "# HELP weir_%s %s\n# TYPE weir_%s %s\nweir_%s %" PRIu64 "\n", m->name, m->help,
-                    m->name, m->type, m->name, m->value);
+    return buf_addf(out, "# HELP weir_%s %s\n# TYPE weir_%s %s\nweir_%s %" PRIu64 "\n", m->name,
+                    m->help, m->name, m->type, m->name, m->value);
 }
 
 static int put_metrics(struct buf *out, const struct daemon *d, const struct store_stat *s)

@@ -125,8 +125,8 @@ int check_verify(const char *path, struct err *err)
     free(c.block);
     if (rc < 0)
         return rc;
-    printf("%" PRIu64 " entries, %" PRIu64 " frames, %" PRIu64 " contents, %" PRIu64 " faults\n", checked,
-           c.frames, c.contents, c.faults);
+    printf("%" PRIu64 " entries, %" PRIu64 " frames, %" PRIu64 " contents, %" PRIu64 " faults\n",
+           checked, c.frames, c.contents, c.faults);
     if (c.faults == 0)
         return 0;
     return err_set(err, ERR_DAMAGED, "%s has %" PRIu64 " faults", path, c.faults);
@@ -139,7 +139,8 @@ int check_repair(const char *path, struct err *err)
     if (rc < 0)
         return rc;
     if (done.damaged)
-        printf("kept records up to %" PRIu64 "; what lies behind is in %s/journal/damaged\n", done.kept, path);
+        printf("kept records up to %" PRIu64 "; what lies behind is in %s/journal/damaged\n",
+               done.kept, path);
     else
         printf("the journal is whole; nothing was changed\n");
     return 0;

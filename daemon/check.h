@@ -7,8 +7,8 @@
 #include <weir/err.h>
 
 /**
- * Reads every frame and every content and checks them; prints one line for each fault and a closing one. ERR_DAMAGED
- * when there was any; else as store_open.
+ * Reads every frame and every content and checks them; prints one line for each fault and a closing
+ * one. ERR_DAMAGED when there was any; else as store_open.
  */
 int check_verify(const char *path, struct err *err);
 

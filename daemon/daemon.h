@@ -13,11 +13,11 @@
 #include <weir/store.h>
 
 #include "daemon/guard.h"
+#include "daemon/held.h"
 #include "daemon/http.h"
 #include "daemon/listen.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
-#include "daemon/held.h"
 #include "daemon/submit.h"
 
 struct feed;
@@ -31,7 +31,7 @@ struct daemon {
     struct store *store;
     struct cas *cas;
     atomic_bool contents_open; /**< cas and held are there, for the store's threads to use */
-    struct held_pins held; /**< contents whose frames are not in the index yet */
+    struct held_pins held;     /**< contents whose frames are not in the index yet */
     struct submit submit;
     struct http_server *http;
     struct guard guard;

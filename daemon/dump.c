@@ -20,7 +20,8 @@
 #define FLAG_MISSING 16u
 #define FLAGS_KNOWN 31u
 
-/* --- writing --------------------------------------------------------------------------------------------- */
+/* --- writing
+ * --------------------------------------------------------------------------------------------- */
 
 struct dump_writer {
     XXH3_state_t *sum;
@@ -116,7 +117,8 @@ int dump_put_frame(struct dump_writer *w, struct buf *out, const struct frame *f
     return summed(w, out, from);
 }
 
-int dump_put_blob(struct dump_writer *w, struct buf *out, const uint8_t digest[static DIGEST_SIZE], uint64_t size)
+int dump_put_blob(struct dump_writer *w, struct buf *out, const uint8_t digest[static DIGEST_SIZE],
+                  uint64_t size)
 {
     uint8_t item[DUMP_ITEM_HEAD + BLOB_BODY];
     size_t from = out->len;
@@ -151,7 +153,9 @@ int dump_put_end(struct dump_writer *w, struct buf *out)
     return buf_add(out, item, sizeof(item));
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------- */
+/* --- reading
+ * -----------------------------------------------------------------------------------------------
+ */
 
 struct dump_reader {
     XXH3_state_t *sum;
@@ -204,7 +208,9 @@ static int read_head(struct dump_reader *r, struct span *rest, struct err *err)
         return ERR_END;
     uint32_t version = get_be32(rest->ptr + 8);
     if (version > VERSION)
-        return err_set(err, ERR_INVALID, "the dump has version %" PRIu32 "; this weir reads up to %u: take a newer one",
+        return err_set(err, ERR_INVALID,
+                       "the dump has version %" PRIu32
+                       "; this weir reads up to %u: take a newer one",
                        version, VERSION);
     if (version == 0 || get_be32(rest->ptr + 12) != 0)
         return err_set(err, ERR_INVALID, "the head of the dump is damaged");
@@ -215,7 +221,8 @@ static int read_head(struct dump_reader *r, struct span *rest, struct err *err)
 
 static int damaged(const struct dump_reader *r, struct err *err, const char *what)
 {
-    return err_set(err, ERR_INVALID, "the dump is damaged behind frame %" PRIu64 ": %s", r->frames, what);
+    return err_set(err, ERR_INVALID, "the dump is damaged behind frame %" PRIu64 ": %s", r->frames,
+                   what);
 }
 
 static bool ttl_is_known(unsigned kind, uint64_t value)
@@ -234,7 +241,8 @@ static const char *check_frame(unsigned flags, const uint8_t *p, const struct fr
         return "unknown flags";
     if (!ttl_is_known(p[2], f->ttl.value))
         return "an unknown ttl";
-    if (!hash && (flags & (FLAG_CONTENT | FLAG_MISSING) || f->content_size || memcmp(p + 60, zero, sizeof(zero))))
+    if (!hash && (flags & (FLAG_CONTENT | FLAG_MISSING) || f->content_size ||
+                  memcmp(p + 60, zero, sizeof(zero))))
         return "content without a hash";
     if (flags & FLAG_CONTENT && flags & FLAG_MISSING)
         return "content that is there and missing";
@@ -245,7 +253,8 @@ static const char *check_frame(unsigned flags, const uint8_t *p, const struct fr
     return NULL;
 }
 
-static int read_frame(struct dump_reader *r, struct span body, struct dump_item *out, struct err *err)
+static int read_frame(struct dump_reader *r, struct span body, struct dump_item *out,
+                      struct err *err)
 {
     const uint8_t *p = body.ptr;
     if (body.len < FRAME_HEAD)
@@ -282,7 +291,8 @@ static int read_frame(struct dump_reader *r, struct span body, struct dump_item 
     return 0;
 }
 
-static int read_blob(struct dump_reader *r, struct span body, struct dump_item *out, struct err *err)
+static int read_blob(struct dump_reader *r, struct span body, struct dump_item *out,
+                     struct err *err)
 {
     if (body.len != BLOB_BODY)
         return damaged(r, err, "a short head of a content");
@@ -294,7 +304,8 @@ static int read_blob(struct dump_reader *r, struct span body, struct dump_item *
     return 0;
 }
 
-static int read_data(struct dump_reader *r, struct span body, struct dump_item *out, struct err *err)
+static int read_data(struct dump_reader *r, struct span body, struct dump_item *out,
+                     struct err *err)
 {
     if (body.len == 0 || body.len > r->left)
         return damaged(r, err, "more bytes than the content has");
@@ -305,7 +316,8 @@ static int read_data(struct dump_reader *r, struct span body, struct dump_item *
 
 static int read_end(struct dump_reader *r, struct span body, struct dump_item *out, struct err *err)
 {
-    if (body.len != END_BODY || get_be64(body.ptr) != r->frames || get_be64(body.ptr + 8) != r->blobs)
+    if (body.len != END_BODY || get_be64(body.ptr) != r->frames ||
+        get_be64(body.ptr + 8) != r->blobs)
         return damaged(r, err, "counts that do not fit");
     if (get_be64(body.ptr + 16) != XXH3_64bits_digest(r->sum))
         return damaged(r, err, "a checksum that does not fit");
@@ -314,7 +326,8 @@ static int read_end(struct dump_reader *r, struct span body, struct dump_item *o
     return 0;
 }
 
-static int read_body(struct dump_reader *r, char type, struct span body, struct dump_item *out, struct err *err)
+static int read_body(struct dump_reader *r, char type, struct span body, struct dump_item *out,
+                     struct err *err)
 {
     if (r->left > 0 && type != 'D')
         return damaged(r, err, "a content that is cut");

@@ -16,20 +16,19 @@
  *   5       n     body
  *
  * Bodies:
- *   'F'  0   1   flags: 1 content, 2 content is in this item, 4 seq, 8 command, 16 content was missing
- *        1   1   authority        2   1   ttl kind        3   1   zero
- *        4   16  id               20  8   seq             28  8   ttl value
- *        36  8   deadline ms      44  8   S2 timestamp    52  8   content size
- *        60  32  content digest   92  4   meta length     96  2   topic length    98  2  origin length
- *        100 .   topic, meta, origin, content
- *   'B'  0   32  digest           32  8   size
- *   'D'  0   n   bytes of the content begun last
- *   'E'  0   8   frames           8   8   contents        16  8   XXH3-64 of all bytes before this item
+ *   'F'  0   1   flags: 1 content, 2 content is in this item, 4 seq, 8 command, 16 content was
+ * missing 1   1   authority        2   1   ttl kind        3   1   zero 4   16  id               20
+ * 8   seq             28  8   ttl value 36  8   deadline ms      44  8   S2 timestamp    52  8
+ * content size 60  32  content digest   92  4   meta length     96  2   topic length    98  2
+ * origin length 100 .   topic, meta, origin, content 'B'  0   32  digest           32  8   size 'D'
+ * 0   n   bytes of the content begun last 'E'  0   8   frames           8   8   contents        16
+ * 8   XXH3-64 of all bytes before this item
  *
- * Invariants: 1. Frames come in the order of their ids. 2. A content that is not in its frame's item is begun
- * before the first frame that names it, and whole. 3. 'E' comes once, last: a dump without it is cut.
- * 4. Lengths add up exactly; a field without meaning is zero; unknown flags, kinds and types are refused.
- * Version rule: a reader refuses a version above its own and knows all below.
+ * Invariants: 1. Frames come in the order of their ids. 2. A content that is not in its frame's
+ * item is begun before the first frame that names it, and whole. 3. 'E' comes once, last: a dump
+ * without it is cut.
+ * 4. Lengths add up exactly; a field without meaning is zero; unknown flags, kinds and types are
+ * refused. Version rule: a reader refuses a version above its own and knows all below.
  */
 #ifndef DAEMON_DUMP_H
 #define DAEMON_DUMP_H
@@ -43,7 +42,8 @@
 #define DUMP_BODY_MAX (400 * 1024)
 #define DUMP_DATA_MAX (256 * 1024)
 
-/* --- writing ------------------------------------------------------------------------------------------- */
+/* --- writing
+ * ------------------------------------------------------------------------------------------- */
 
 struct dump_writer;
 int dump_writer_create(struct dump_writer **out);
@@ -52,11 +52,13 @@ void dump_writer_destroy(struct dump_writer *w);
 int dump_put_head(struct dump_writer *w, struct buf *out, const uint8_t uuid[static 16]);
 /** missing: its content could not be found, which is told so. */
 int dump_put_frame(struct dump_writer *w, struct buf *out, const struct frame *frame, bool missing);
-int dump_put_blob(struct dump_writer *w, struct buf *out, const uint8_t digest[static DIGEST_SIZE], uint64_t size);
+int dump_put_blob(struct dump_writer *w, struct buf *out, const uint8_t digest[static DIGEST_SIZE],
+                  uint64_t size);
 int dump_put_data(struct dump_writer *w, struct buf *out, struct span bytes);
 int dump_put_end(struct dump_writer *w, struct buf *out);
 
-/* --- reading ------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ------------------------------------------------------------------------------------------- */
 
 enum dump_type { DUMP_FRAME, DUMP_BLOB, DUMP_DATA, DUMP_END };
 
@@ -75,8 +77,8 @@ struct dump_reader;
 int dump_reader_create(struct dump_reader **out);
 void dump_reader_destroy(struct dump_reader *r);
 /**
- * Takes the next item off `rest`. ERR_END: more bytes are needed (rest stands still). ERR_INVALID, ERR_FORMAT name
- * the fault. The checks of order, sizes and checksum are made here.
+ * Takes the next item off `rest`. ERR_END: more bytes are needed (rest stands still). ERR_INVALID,
+ * ERR_FORMAT name the fault. The checks of order, sizes and checksum are made here.
  */
 int dump_next(struct dump_reader *r, struct span *rest, struct dump_item *out, struct err *err);
 /** Whether the end was read. */

@@ -54,11 +54,13 @@ void exchange_refuse(struct exchange *x, const struct store_op *op)
         return;
     if (op->result == ERR_CONDITION) {
         id_format(id, op->actual_last);
-        snprintf(extra, sizeof(extra), ",\"next_seq\":%" PRIu64 ",\"last_id\":\"%s\"", op->actual_seq, id);
+        snprintf(extra, sizeof(extra), ",\"next_seq\":%" PRIu64 ",\"last_id\":\"%s\"",
+                 op->actual_seq, id);
     }
     bool reused = op->result == ERR_CONFLICT && op->kind == STORE_APPEND;
     x->answered = true;
-    reply_named(x->req, op->result, reused ? "key_reused" : reply_code_name(op->result), &op->err, extra);
+    reply_named(x->req, op->result, reused ? "key_reused" : reply_code_name(op->result), &op->err,
+                extra);
 }
 
 void exchange_conditions(struct exchange *x, struct store_op *op)

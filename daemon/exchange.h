@@ -1,9 +1,9 @@
 /*
  * One request on its way through its route, and the routes themselves.
  *
- * An exchange is the head of its route's own struct. It lives as long as the request, and longer while
- * something that was started for it (a job, an operation) still holds it: then `req` is NULL, and what comes
- * is dropped. Everything here runs on the loop thread.
+ * An exchange is the head of its route's own struct. It lives as long as the request, and longer
+ * while something that was started for it (a job, an operation) still holds it: then `req` is NULL,
+ * and what comes is dropped. Everything here runs on the loop thread.
  */
 #ifndef DAEMON_EXCHANGE_H
 #define DAEMON_EXCHANGE_H
@@ -18,7 +18,8 @@ struct exchange;
 /** What a route does. begin is needed; the others where they have something to do. */
 struct route {
     size_t size; /**< of its struct, which begins with a struct exchange and is zeroed at first */
-    /** The head is there. Replies, now or later, or waits for the body. An error is answered for it. */
+    /** The head is there. Replies, now or later, or waits for the body. An error is answered for
+     * it. */
     int (*begin)(struct exchange *x, struct err *err);
     /** As http_handler.body. NULL: a body is read and thrown away. */
     size_t (*body)(struct exchange *x, struct span bytes);
@@ -58,7 +59,8 @@ enum authority exchange_authority(const struct exchange *x);
 void exchange_fail(struct exchange *x, int code, const struct err *err, const char *extra);
 /** The same for an operation that the store refused: with the actual values of its conditions. */
 void exchange_refuse(struct exchange *x, const struct store_op *op);
-/** Sets authority, conditions and key of an operation from the request; call while x->req is there. The key borrows from x. */
+/** Sets authority, conditions and key of an operation from the request; call while x->req is there.
+ * The key borrows from x. */
 void exchange_conditions(struct exchange *x, struct store_op *op);
 void exchange_reply(struct exchange *x, int status, const char *type, struct span body,
                     const struct http_field *fields);
@@ -74,13 +76,13 @@ void exchange_job(struct exchange *x, struct job *job);
 int exchange_may_append(enum authority authority, struct span topic, struct err *err);
 
 /* The routes. */
-extern const struct route route_read, route_last, route_get, route_remove;         /* api_read.c */
-extern const struct route route_append, route_seed_append;                         /* api_append.c */
-extern const struct route route_batch;                                             /* api_batch.c */
-extern const struct route route_import;                                            /* api_import.c */
-extern const struct route route_cas_get, route_cas_post;                           /* api_cas.c */
-extern const struct route route_export;                                            /* api_export.c */
-extern const struct route route_version, route_status, route_metrics;              /* api_status.c */
+extern const struct route route_read, route_last, route_get, route_remove; /* api_read.c */
+extern const struct route route_append, route_seed_append;                 /* api_append.c */
+extern const struct route route_batch;                                     /* api_batch.c */
+extern const struct route route_import;                                    /* api_import.c */
+extern const struct route route_cas_get, route_cas_post;                   /* api_cas.c */
+extern const struct route route_export;                                    /* api_export.c */
+extern const struct route route_version, route_status, route_metrics;      /* api_status.c */
 
 /** What the HTTP server calls; its arg is the struct daemon. */
 extern const struct http_handler api_handler;

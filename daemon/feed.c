@@ -5,7 +5,7 @@
 #include <xxhash.h>
 
 #define SLICE_BYTES (256 * 1024)
-#define SLICES_A_TURN 8   /* of frames looked at, about a millisecond each */
+#define SLICES_A_TURN 8 /* of frames looked at, about a millisecond each */
 #define WAKES_A_TURN 64
 #define BUCKETS_FIRST 64
 
@@ -25,16 +25,17 @@ struct feed {
     struct store_cursor *watch; /* sees every frame once */
     struct wait_key **buckets;
     size_t bucket_count, key_count;
-    struct follower all;   /* list head: every follower */
+    struct follower all; /* list head: every follower */
     struct follower *queue, **queue_end;
     size_t count;
-    size_t all_count;      /* followers of everything */
-    bool behind;           /* the watch has more to look at */
+    size_t all_count; /* followers of everything */
+    bool behind;      /* the watch has more to look at */
     bool ending;
-    uv_idle_t idle;        /* runs while the queue holds somebody */
+    uv_idle_t idle; /* runs while the queue holds somebody */
 };
 
-/* --- the table of keys ---------------------------------------------------------------------------- */
+/* --- the table of keys
+ * ---------------------------------------------------------------------------- */
 
 static uint64_t hash_of(struct span text, bool prefix)
 {
@@ -51,7 +52,8 @@ static void grow(struct feed *feed)
 {
     size_t was = feed->bucket_count;
     struct wait_key **old = feed->buckets;
-    struct wait_key **buckets = feed->key_count >= was ? calloc(was * 2, sizeof(struct wait_key *)) : NULL;
+    struct wait_key **buckets =
+        feed->key_count >= was ? calloc(was * 2, sizeof(struct wait_key *)) : NULL;
     if (!buckets)
         return;
     feed->buckets = buckets;
@@ -100,7 +102,8 @@ static void remove_key(struct feed *feed, struct wait_key *key)
     free(key);
 }
 
-/* --- waking --------------------------------------------------------------------------------------- */
+/* --- waking
+ * --------------------------------------------------------------------------------------- */
 
 static void drain(uv_idle_t *idle);
 
@@ -125,7 +128,8 @@ static void touch_key(struct feed *feed, struct span text, bool prefix)
 {
     uint64_t hash = hash_of(text, prefix);
     for (struct wait_key *key = *bucket_of(feed, hash); key; key = key->chain)
-        if (key->hash == hash && key->prefix == prefix && span_eq(span_of(key->text, key->len), text))
+        if (key->hash == hash && key->prefix == prefix &&
+            span_eq(span_of(key->text, key->len), text))
             touch(feed, key->follower);
 }
 
@@ -154,7 +158,8 @@ static long see(void *arg, const struct store_item *item)
     return item->line.len > 0 ? (long)item->line.len : 1;
 }
 
-/* --- the watch ------------------------------------------------------------------------------------ */
+/* --- the watch
+ * ------------------------------------------------------------------------------------ */
 
 static int open_watch(struct feed *feed, struct err *err)
 {
@@ -224,7 +229,8 @@ static void drain(uv_idle_t *idle)
         uv_idle_stop(idle);
 }
 
-/* --- followers -------------------------------------------------------------------------------------- */
+/* --- followers
+ * -------------------------------------------------------------------------------------- */
 
 int feed_add(struct feed *feed, struct follower *follower, const struct pattern_list *topics,
              struct span stream)
@@ -291,7 +297,8 @@ size_t feed_count(const struct feed *feed)
     return feed->count;
 }
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life
+ * ------------------------------------------------------------------------------------------- */
 
 int feed_create(struct feed **out, struct daemon *daemon, struct err *err)
 {

@@ -1,15 +1,15 @@
 /*
- * Who waits for which new frames. A follower holds a place in the log, never a queue: here it only says what
- * it waits for, and is woken when a published frame is of that.
+ * Who waits for which new frames. A follower holds a place in the log, never a queue: here it only
+ * says what it waits for, and is woken when a published frame is of that.
  *
- * Answers of appends go out before anybody is woken, and wakings come in slices, so that many followers delay
- * neither the appends nor each other for long. Loop thread.
+ * Answers of appends go out before anybody is woken, and wakings come in slices, so that many
+ * followers delay neither the appends nor each other for long. Loop thread.
  */
 #ifndef DAEMON_FEED_H
 #define DAEMON_FEED_H
 
-#include "daemon/daemon.h"
 #include "base/topic.h"
+#include "daemon/daemon.h"
 
 struct wait_key;
 
@@ -25,7 +25,8 @@ struct follower {
 };
 
 int feed_create(struct feed **out, struct daemon *daemon, struct err *err);
-/** No follower may be left. The loop must run once more before the daemon's memory goes. Takes NULL. */
+/** No follower may be left. The loop must run once more before the daemon's memory goes. Takes
+ * NULL. */
 void feed_destroy(struct feed *feed);
 
 /** Adds a follower of an exact topic (stream.len > 0) or of patterns. -ENOMEM. */

@@ -47,8 +47,8 @@ void held_indexed(struct held_pins *pins, uint64_t number)
     pthread_mutex_unlock(&pins->lock);
 }
 
-int held_remove_unnamed(struct held_pins *pins, struct store *store, const uint8_t digest[static DIGEST_SIZE],
-                        struct err *err)
+int held_remove_unnamed(struct held_pins *pins, struct store *store,
+                        const uint8_t digest[static DIGEST_SIZE], struct err *err)
 {
     CLEAN_BUF bytes = BUF_INIT;
     enum store_place place;

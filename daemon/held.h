@@ -27,11 +27,12 @@ void held_finish(struct held_pins *pins);
  * stays for ever. */
 int held_keep(struct held_pins *pins, uint64_t number, const uint8_t digest[static DIGEST_SIZE]);
 /**
- * Removes a blob that no frame names (looked up under the list's lock, so that no pin is given back between
- * the look and the removal). 0 also when it is named or pinned; else as cas_remove. May block; not on the loop.
+ * Removes a blob that no frame names (looked up under the list's lock, so that no pin is given back
+ * between the look and the removal). 0 also when it is named or pinned; else as cas_remove. May
+ * block; not on the loop.
  */
-int held_remove_unnamed(struct held_pins *pins, struct store *store, const uint8_t digest[static DIGEST_SIZE],
-                        struct err *err);
+int held_remove_unnamed(struct held_pins *pins, struct store *store,
+                        const uint8_t digest[static DIGEST_SIZE], struct err *err);
 /** Index thread: records up to `number` are in the index. */
 void held_indexed(struct held_pins *pins, uint64_t number);
 

@@ -63,6 +63,11 @@ static void run_mhd(struct http_server *server)
     drained_if_empty(server);
 }
 
+void http_flush(struct http_server *server)
+{
+    run_mhd(server);
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     run_mhd(handle->data);

@@ -72,6 +72,8 @@ void http_shutdown(struct http_server *server, unsigned timeout_ms, void (*drain
 /** After drained. Takes NULL. */
 void http_destroy(struct http_server *server);
 size_t http_connections(const struct http_server *server);
+/** Sends what was answered or woken so far, before other work of this loop turn. Not from inside a route's callbacks. */
+void http_flush(struct http_server *server);
 /** True while no further connection would be taken: the listeners then leave theirs in the backlog.
  */
 bool http_full(const struct http_server *server);

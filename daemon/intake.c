@@ -9,7 +9,8 @@
 
 static void pump(struct intake *in);
 
-/* --- the group ------------------------------------------------------------------------------------- */
+/* --- the group
+ * ------------------------------------------------------------------------------------- */
 
 struct store_frame *intake_add(struct intake *in)
 {
@@ -44,7 +45,8 @@ static void pass_pins_on(struct intake *in, uint64_t number)
     struct daemon *d = in->x.daemon;
     struct buf *pinned = &in->group.pinned;
     if (in->form == INTAKE_DUMP && in->x.holds > 0)
-        return; /* a frame further on may name them; imports are in the index when they are answered */
+        return; /* a frame further on may name them; imports are in the index when they are answered
+                 */
     for (size_t at = 0; at < pinned->len; at += DIGEST_SIZE) {
         if (number > 0)
             held_keep(&d->held, number, pinned->ptr + at);
@@ -54,7 +56,8 @@ static void pass_pins_on(struct intake *in, uint64_t number)
     buf_reset(pinned);
 }
 
-/* --- answers ---------------------------------------------------------------------------------------- */
+/* --- answers
+ * ---------------------------------------------------------------------------------------- */
 
 static int put_id(struct buf *out, const char *name, struct frame_id id, bool any)
 {
@@ -112,15 +115,16 @@ static void answer_frames(struct intake *in)
     if (rc < 0)
         exchange_fail(&in->x, ERR_UNKNOWN, NULL, NULL);
     else
-        exchange_reply(&in->x, 200, one ? "application/json" : "application/x-ndjson", buf_span(&body),
-                       in->submission.op.repeated ? repeat : NULL);
+        exchange_reply(&in->x, 200, one ? "application/json" : "application/x-ndjson",
+                       buf_span(&body), in->submission.op.repeated ? repeat : NULL);
 }
 
 static void answer_fault(struct intake *in)
 {
     char extra[96] = "";
     if (in->form == INTAKE_BATCH || in->form == INTAKE_LINES)
-        snprintf(extra, sizeof(extra), ",\"line\":%" PRIu64 ",\"committed\":%" PRIu64, in->bad_line, in->frames);
+        snprintf(extra, sizeof(extra), ",\"line\":%" PRIu64 ",\"committed\":%" PRIu64, in->bad_line,
+                 in->frames);
     else if (in->form == INTAKE_DUMP)
         snprintf(extra, sizeof(extra), ",\"committed\":%" PRIu64, in->frames);
     exchange_fail(&in->x, in->result, &in->err, extra);
@@ -133,7 +137,8 @@ static void fail(struct intake *in, int code, const char *text)
     answer_fault(in);
 }
 
-/* --- committing ---------------------------------------------------------------------------------------- */
+/* --- committing
+ * ---------------------------------------------------------------------------------------- */
 
 static struct intake *intake_of(struct submission *submission)
 {
@@ -198,6 +203,39 @@ static bool try_singly(struct intake *in, const struct store_op *op)
     return true;
 }
 
+static void recalled(struct recall *recall)
+{
+    struct intake *in = (struct intake *)((char *)recall - offsetof(struct intake, recall));
+    in->busy = false;
+    settle(in);
+    exchange_drop(&in->x);
+}
+
+/* True: the answer waits for the seqs that the first one had. */
+static bool must_recall(struct intake *in, const struct store_op *op)
+{
+    if (op->result < 0 || !op->repeated || !in->x.query.with_seq)
+        return false;
+    in->busy = true;
+    in->recall = (struct recall){.store = in->x.daemon->store,
+                                 .frames = in->group.frames,
+                                 .count = in->group.count,
+                                 .done = recalled};
+    recall_start(&in->recall, in->x.daemon->loop);
+    return true;
+}
+
+static void note_refusal(struct intake *in, const struct store_op *op)
+{
+    if (in->form == INTAKE_BATCH) {
+        exchange_refuse(&in->x, op);
+        return;
+    }
+    in->result = op->result;
+    in->err = op->err;
+    in->bad_line = in->group.notes[in->one_by_one ? in->single : 0].line;
+}
+
 static void committed(struct submission *submission)
 {
     struct intake *in = intake_of(submission);
@@ -210,19 +248,17 @@ static void committed(struct submission *submission)
         pass_pins_on(in, in->record);
         if (op->result == 0 && !single)
             count_frames(in, op);
-        if (op->result < 0 && in->form == INTAKE_BATCH) {
-            exchange_refuse(&in->x, op);
-        } else if (op->result < 0) {
-            in->result = op->result;
-            in->err = op->err;
-            in->bad_line = in->group.notes[in->one_by_one ? in->single : 0].line;
-        }
+        if (op->result < 0)
+            note_refusal(in, op);
+        if (must_recall(in, op))
+            return;
         settle(in);
     }
     exchange_drop(&in->x);
 }
 
-/* --- decoding ------------------------------------------------------------------------------------------- */
+/* --- decoding
+ * ------------------------------------------------------------------------------------------- */
 
 static struct intake *intake_of_job(struct job *job)
 {
@@ -255,7 +291,8 @@ static int put_back(struct intake *in)
     in->input = rest;
     rest = was;
     if (in->complete > 0 || memrchr(in->input.ptr, '\n', left))
-        in->complete = (size_t)((uint8_t *)memrchr(in->input.ptr, '\n', in->input.len) - in->input.ptr) + 1;
+        in->complete =
+            (size_t)((uint8_t *)memrchr(in->input.ptr, '\n', in->input.len) - in->input.ptr) + 1;
     return 0;
 }
 
@@ -319,7 +356,7 @@ static bool has_work(const struct intake *in)
 
 static void finish_stream(struct intake *in)
 {
-    if (in->form == INTAKE_DUMP && !dump_ended(in->dump))
+    if (in->form == INTAKE_DUMP && (!in->dump || !dump_ended(in->dump)))
         fail(in, ERR_INVALID, "the dump ends before its end: it was cut");
     else
         answer_summary(in);
@@ -340,15 +377,17 @@ static void pump(struct intake *in)
         http_resume_body(in->x.req);
 }
 
-/* --- the body --------------------------------------------------------------------------------------------- */
+/* --- the body
+ * --------------------------------------------------------------------------------------------- */
 
 static bool too_long(struct intake *in)
 {
     if (in->input.len <= INTAKE_BODY_MAX)
         return false;
     fail(in, ERR_TOO_LARGE,
-         in->form == INTAKE_LINES ? "a line is over 8 MiB; post large content with POST /cas and name its hash"
-                                  : "the body is over 8 MiB; use ?stream, which commits in groups");
+         in->form == INTAKE_LINES
+             ? "a line is over 8 MiB; post large content with POST /cas and name its hash"
+             : "the body is over 8 MiB; use ?stream, which commits in groups");
     return true;
 }
 
@@ -381,7 +420,9 @@ void intake_end(struct exchange *x)
     pump(in);
 }
 
-/* --- life --------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 void intake_begin(struct intake *in, enum intake_form form, enum store_op_kind kind)
 {

@@ -1,8 +1,10 @@
 /*
- * Frames in a body on their way into the store: decoded part by part on the pool, committed group by group.
+ * Frames in a body on their way into the store: decoded part by part on the pool, committed group
+ * by group.
  *
- * A part is what has come in while the part before was decoded and committed, so a slow sender's frames are
- * committed as they come and a fast one's in large groups. What waits is bounded: the body is paused.
+ * A part is what has come in while the part before was decoded and committed, so a slow sender's
+ * frames are committed as they come and a fast one's in large groups. What waits is bounded: the
+ * body is paused.
  */
 #ifndef DAEMON_INTAKE_H
 #define DAEMON_INTAKE_H
@@ -10,6 +12,7 @@
 #include "base/frame_json.h"
 #include "daemon/dump.h"
 #include "daemon/exchange.h"
+#include "daemon/recall.h"
 
 #define INTAKE_BODY_MAX (8 * 1024 * 1024) /**< of an atomic body, and of a line */
 #define INTAKE_FRAMES_MAX 10000           /**< of an atomic body */
@@ -54,18 +57,19 @@ struct intake {
     struct buf scratch;
     struct intake_group group;
     struct dump_reader *dump;
-    struct cas_put *put; /**< of a dump: the content being written, and */
+    struct cas_put *put;       /**< of a dump: the content being written, and */
     uint8_t blob[DIGEST_SIZE]; /**< its digest as the dump says */
 
     struct submission submission;
+    struct recall recall;
     size_t single; /**< after a refused group: its frames are tried one by one, this one next */
     bool one_by_one;
 
-    uint64_t record;            /**< newest that frames went into */
-    uint64_t lines;             /**< looked at */
-    uint64_t frames, existing;  /**< committed; of these, there already */
+    uint64_t record;           /**< newest that frames went into */
+    uint64_t lines;            /**< looked at */
+    uint64_t frames, existing; /**< committed; of these, there already */
     struct frame_id first, last;
-    int result;       /**< 0, or why it ended */
+    int result; /**< 0, or why it ended */
     struct err err;
     uint64_t bad_line; /**< where */
 };
@@ -77,7 +81,8 @@ size_t intake_body(struct exchange *x, struct span bytes);
 void intake_end(struct exchange *x);
 void intake_finish(struct exchange *x);
 
-/* --- decoding (pool) -------------------------------------------------------------------------------- */
+/* --- decoding (pool)
+ * -------------------------------------------------------------------------------- */
 
 /** Room for one more frame, zeroed; NULL without memory. */
 struct store_frame *intake_add(struct intake *in);

@@ -62,7 +62,8 @@ static int take_frame(struct intake *in, const struct dump_item *item)
     return rc;
 }
 
-/* The blob is pinned until its request is over: the frame that names it may come in a later part. */
+/* The blob is pinned until its request is over: the frame that names it may come in a later part.
+ */
 static int end_blob(struct intake *in)
 {
     uint8_t digest[DIGEST_SIZE];

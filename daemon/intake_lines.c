@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "daemon/intake.h"
 
-/* --- contents ---------------------------------------------------------------------------------------- */
+/* --- contents
+ * ---------------------------------------------------------------------------------------- */
 
 static int put_blob(struct intake *in, struct store_frame *frame, struct span bytes)
 {
@@ -82,7 +83,8 @@ int intake_named(struct intake *in, struct store_frame *frame, bool allow_missin
     if (allow_missing)
         return 0;
     sri_format(hash, frame->digest);
-    return err_set(&in->err, ERR_CONFLICT, "the content %s is not here; send it along or post it first", hash);
+    return err_set(&in->err, ERR_CONFLICT,
+                   "the content %s is not here; send it along or post it first", hash);
 }
 
 static int set_content(struct intake *in, struct store_frame *frame, const struct frame_in *f)
@@ -92,12 +94,14 @@ static int set_content(struct intake *in, struct store_frame *frame, const struc
     if (!f->has_content)
         return f->has_hash ? intake_named(in, frame, in->allow_missing) : 0;
     int rc = intake_content(in, frame, f->content);
-    if (rc == 0 && f->has_hash && (!frame->has_hash || memcmp(frame->digest, f->digest, DIGEST_SIZE) != 0))
+    if (rc == 0 && f->has_hash &&
+        (!frame->has_hash || memcmp(frame->digest, f->digest, DIGEST_SIZE) != 0))
         return err_set(&in->err, ERR_INVALID, "the content does not fit the hash");
     return rc;
 }
 
-/* --- one frame ------------------------------------------------------------------------------------------ */
+/* --- one frame
+ * ------------------------------------------------------------------------------------------ */
 
 static int check_line(struct intake *in, const struct frame_in *f)
 {
@@ -145,7 +149,8 @@ static bool is_blank(struct span line)
 static bool next_line(const struct intake *in, struct span *line, size_t *next)
 {
     struct span rest = span_of(in->part.ptr + in->taken, in->part.len - in->taken);
-    const uint8_t *newline = rest.len > 0 && in->form != INTAKE_ONE ? memchr(rest.ptr, '\n', rest.len) : NULL;
+    const uint8_t *newline =
+        rest.len > 0 && in->form != INTAKE_ONE ? memchr(rest.ptr, '\n', rest.len) : NULL;
     if (rest.len == 0 || (!newline && in->form == INTAKE_LINES && !in->final))
         return false;
     *line = newline ? span_of(rest.ptr, (size_t)(newline - rest.ptr)) : rest;
@@ -161,8 +166,8 @@ static int take_one(struct intake *in, struct span line)
     if (is_blank(line) && in->form != INTAKE_ONE)
         return 0;
     if (in->form == INTAKE_BATCH && in->group.count == INTAKE_FRAMES_MAX)
-        return err_set(&in->err, ERR_TOO_LARGE, "over %d frames; use ?stream, which commits in groups",
-                       INTAKE_FRAMES_MAX);
+        return err_set(&in->err, ERR_TOO_LARGE,
+                       "over %d frames; use ?stream, which commits in groups", INTAKE_FRAMES_MAX);
     int rc = take_line(in, line);
     if (rc < 0 && in->err.code != rc)
         err_set(&in->err, rc, "%s", err_code_text(rc));

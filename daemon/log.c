@@ -18,14 +18,18 @@
 #define WAITING_MAX (1024 * 1024) /* bytes of lines kept for a slow reader */
 #define LINE_MAX_BYTES 1024
 #define LAST_WORDS_MS 1000
+#define GATHER_MS                                                                                  \
+    20 /* lines wait this long for company, so that an append does not wake this thread each time  \
+        */
 
 struct log {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* lines are there, were written, or stop */
     pthread_t thread;
+    pthread_cond_t hurry; /* stop, or many lines */
     struct buf waiting;
     uint64_t dropped;
-    bool writing, stop;
+    bool gathering, writing, stop;
     bool journal; /* journald reads it: lines begin with their level */
     char *path, *old_path;
     uint64_t size;
@@ -62,6 +66,21 @@ static void rotate(struct log *log)
         dup2(fd, STDERR_FILENO);
 }
 
+/* Called and returns with the lock. */
+static void gather(struct log *log)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += GATHER_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    log->gathering = true;
+    while (!log->stop && log->waiting.len < WAITING_MAX / 4 &&
+           pthread_cond_timedwait(&log->hurry, &log->lock, &until) == 0)
+        ;
+    log->gathering = false;
+}
+
 static void *write_main(void *arg)
 {
     struct log *log = arg;
@@ -71,6 +90,7 @@ static void *write_main(void *arg)
             pthread_cond_wait(&log->changed, &log->lock);
             continue;
         }
+        gather(log);
         struct buf lines = log->waiting;
         log->waiting = BUF_INIT;
         if (log->dropped)
@@ -101,6 +121,8 @@ static void add_line(struct log *log, const char *line, size_t len)
         log->dropped++;
     if (first && !log->writing)
         pthread_cond_broadcast(&log->changed);
+    if (log->gathering && log->waiting.len >= WAITING_MAX / 4)
+        pthread_cond_signal(&log->hurry);
     pthread_mutex_unlock(&log->lock);
 }
 
@@ -184,6 +206,7 @@ static void release(struct log *log)
 {
     pthread_mutex_destroy(&log->lock);
     pthread_cond_destroy(&log->changed);
+    pthread_cond_destroy(&log->hurry);
     buf_finish(&log->waiting);
     free(log->path);
     free(log->old_path);
@@ -197,6 +220,7 @@ int log_create(struct log **out, const char *file, struct err *err)
         return err_set(err, -ENOMEM, "no memory for the log");
     pthread_mutex_init(&log->lock, NULL);
     pthread_cond_init(&log->changed, NULL);
+    pthread_cond_init(&log->hurry, NULL);
     int rc = file ? open_file(log, file, err) : 0;
     log->journal = !file && is_journal();
     if (rc == 0) {
@@ -221,6 +245,7 @@ void log_destroy(struct log *log)
     pthread_mutex_lock(&log->lock);
     log->stop = true;
     pthread_cond_broadcast(&log->changed);
+    pthread_cond_broadcast(&log->hurry);
     int rc = 0;
     while (rc == 0 && (log->waiting.len > 0 || log->writing))
         rc = pthread_cond_timedwait(&log->changed, &log->lock, &until);

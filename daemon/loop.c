@@ -13,7 +13,7 @@
 #include "daemon/sweep.h"
 #include "daemon/systemd.h"
 
-#define DRAIN_MS 3000   /* answers under way at the end get this long */
+#define DRAIN_MS 3000 /* answers under way at the end get this long */
 #define IDLE_LOOK_MS 1000
 
 /* What only the life itself needs. */
@@ -22,13 +22,16 @@ struct life {
     uv_loop_t loop;
     uv_signal_t sigint, sigterm;
     uv_timer_t idle;
-    uint64_t busy_ms; /* loop time of the last look that found a connection */
+    uint64_t busy_ms;  /* loop time of the last look that found a connection, or requests since the
+                          one before */
+    uint64_t requests; /* served at the last look */
     struct submission marker;
     struct store_frame marker_frame;
     bool stopping, drained;
 };
 
-/* --- signals --------------------------------------------------------------------------------------- */
+/* --- signals
+ * --------------------------------------------------------------------------------------- */
 
 void loop_hold_signals(void)
 {
@@ -49,7 +52,8 @@ static void release_signals(void)
     pthread_sigmask(SIG_UNBLOCK, &held, NULL);
 }
 
-/* --- the store's threads tell ------------------------------------------------------------------------ */
+/* --- the store's threads tell
+ * ------------------------------------------------------------------------ */
 
 static void on_published(void *arg)
 {
@@ -77,14 +81,18 @@ static void on_freed(void *arg, const uint8_t digest[static DIGEST_SIZE])
 static void publish(void *arg)
 {
     struct daemon *d = arg;
+    http_flush(d->http); /* answers before log lines and followers */
     feed_published(d->feed);
 }
 
-/* --- marker frames ------------------------------------------------------------------------------------ */
+/* --- marker frames
+ * ------------------------------------------------------------------------------------ */
 
-static void make_marker(struct submission *s, struct store_frame *frame, const char *topic, struct span meta)
+static void make_marker(struct submission *s, struct store_frame *frame, const char *topic,
+                        struct span meta)
 {
-    *frame = (struct store_frame){.topic = span_str(topic), .meta = meta, .ttl = {.kind = TTL_NULL}};
+    *frame =
+        (struct store_frame){.topic = span_str(topic), .meta = meta, .ttl = {.kind = TTL_NULL}};
     *s = (struct submission){
         .op = {.kind = STORE_APPEND, .authority = AUTHORITY_DAEMON, .frames = frame, .count = 1}};
 }
@@ -125,7 +133,8 @@ static int announce(struct daemon *d, struct err *err)
     return 0;
 }
 
-/* --- listeners ------------------------------------------------------------------------------------------ */
+/* --- listeners
+ * ------------------------------------------------------------------------------------------ */
 
 static void accepted(void *arg, int fd, enum http_via via)
 {
@@ -159,7 +168,8 @@ static int take_systemd(struct daemon *d, const struct listen_options *options, 
     int count = systemd_sockets(&first);
     for (int i = 0; i < count; i++) {
         struct listener *listener;
-        if (d->listener_count + OPTIONS_EXPOSE_MAX >= sizeof(d->listeners) / sizeof(d->listeners[0]) - 1)
+        if (d->listener_count + OPTIONS_EXPOSE_MAX >=
+            sizeof(d->listeners) / sizeof(d->listeners[0]) - 1)
             return err_set(err, ERR_INVALID, "too many sockets were handed over");
         int rc = listen_fd(&listener, options, first + i, err);
         if (rc < 0)
@@ -195,7 +205,8 @@ static void stop_listening(struct daemon *d)
     d->exposed_count = 0;
 }
 
-/* --- stopping ------------------------------------------------------------------------------------------ */
+/* --- stopping
+ * ------------------------------------------------------------------------------------------ */
 
 static void drained(void *arg)
 {
@@ -210,7 +221,8 @@ static void stopping_told(struct submission *submission)
     struct life *life = (struct life *)((char *)submission - offsetof(struct life, marker));
     struct daemon *d = &life->daemon;
     if (submission->op.result < 0)
-        log_say(d->log, LOG_WARN, "store", "not_appended=xs.stopping reason=\"%s\"", submission->op.err.text);
+        log_say(d->log, LOG_WARN, "store", "not_appended=xs.stopping reason=\"%s\"",
+                submission->op.err.text);
     feed_end(d->feed);
     http_shutdown(d->http, DRAIN_MS, drained, life);
 }
@@ -239,13 +251,15 @@ static void on_idle(uv_timer_t *timer)
 {
     struct life *life = timer->data;
     uint64_t now = uv_now(&life->loop);
-    if (http_connections(life->daemon.http) > 0)
+    if (http_connections(life->daemon.http) > 0 || life->requests != life->daemon.requests)
         life->busy_ms = now;
     else if (now - life->busy_ms >= (uint64_t)life->daemon.options->idle_exit_s * 1000)
         stop(life);
+    life->requests = life->daemon.requests;
 }
 
-/* --- opening and closing -------------------------------------------------------------------------------- */
+/* --- opening and closing
+ * -------------------------------------------------------------------------------- */
 
 static int open_contents(struct daemon *d, struct err *err)
 {
@@ -254,7 +268,8 @@ static int open_contents(struct daemon *d, struct err *err)
                                           .indexed = on_indexed,
                                           .freed = on_freed,
                                           .arg = d};
-    /* The store's lock comes first. What it frees before the contents are open is left to the sweep. */
+    /* The store's lock comes first. What it frees before the contents are open is left to the
+     * sweep. */
     int rc = store_open(&d->store, d->options->path, &options, err);
     if (rc == 0)
         rc = cas_open(&d->cas, store_dirfd(d->store), "cas", err);
@@ -332,8 +347,7 @@ static void settle(struct life *life)
     d->http = NULL;
     while (d->submit.pending > 0)
         uv_run(&life->loop, UV_RUN_ONCE);
-    if (d->feed)
-        feed_destroy(d->feed);
+    feed_destroy(d->feed);
     uv_walk(&life->loop, close_handle, NULL);
     uv_run(&life->loop, UV_RUN_DEFAULT);
 }
@@ -349,6 +363,7 @@ static void close_all(struct life *life)
         held_finish(&d->held);
     cas_close(d->cas);
     store_workers_destroy(d->workers);
+    submit_finish(&d->submit);
     uv_loop_close(&life->loop);
 }
 

@@ -10,8 +10,8 @@
 void loop_hold_signals(void);
 
 /**
- * Serves until SIGINT, SIGTERM or idleness: opens the store, listens, appends xs.start, and at the end xs.stopping and
- * xs.stop. 0, or why it could not start (nothing is left open).
+ * Serves until SIGINT, SIGTERM or idleness: opens the store, listens, appends xs.start, and at the
+ * end xs.stopping and xs.stop. 0, or why it could not start (nothing is left open).
  */
 int loop_serve(const struct options *options, struct log *log, struct err *err);
 

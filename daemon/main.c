@@ -11,7 +11,8 @@
 #include "daemon/loop.h"
 #include "daemon/options.h"
 
-#define EXIT_LOCKED 75 /* the store is another process's: whoever started us may wait for that one */
+#define EXIT_LOCKED                                                                                \
+    75 /* the store is another process's: whoever started us may wait for that one */
 
 /* Many readers of a file each may hold a descriptor: all that we may have. */
 static void raise_descriptors(void)
@@ -28,7 +29,8 @@ static void prepare(void)
     umask(077);
     raise_descriptors();
     loop_hold_signals();
-    /* Threads hand memory to each other here; few arenas keep what is freed from piling up in each. */
+    /* Threads hand memory to each other here; few arenas keep what is freed from piling up in each.
+     */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     mallopt(M_MMAP_THRESHOLD, 512 * 1024);

@@ -10,8 +10,8 @@
 #include "base/buf.h"
 
 /**
- * Appends the meta of a header value without white space: base64 of JSON, or JSON itself; JSON null gives nothing.
- * ERR_INVALID says which it is not; ERR_TOO_LARGE; -ENOMEM.
+ * Appends the meta of a header value without white space: base64 of JSON, or JSON itself; JSON null
+ * gives nothing. ERR_INVALID says which it is not; ERR_TOO_LARGE; -ENOMEM.
  */
 int meta_parse(struct buf *out, struct span header, struct err *err);
 

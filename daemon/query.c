@@ -304,5 +304,5 @@ bool query_bounds(const struct query *query, struct frame_id *low, struct frame_
     }
     if (query->given & QUERY_UNTIL)
         lower_high(high, end_of_ms(query->until_ms));
-    return id_cmp(*low, *high) <= 0;
+    return id_cmp(*low, *high) <= 0 && !id_is_zero(*high); /* no frame has the id zero */
 }

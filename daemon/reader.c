@@ -11,7 +11,8 @@
 #define LOOP_SLICES 2         /* of about a millisecond */
 #define KEEP_IDLE 4096        /* buffers above this are given back while nothing comes */
 
-/* --- frames into bytes (loop or pool, whoever has the cursor) ---------------------------------------- */
+/* --- frames into bytes (loop or pool, whoever has the cursor)
+ * ---------------------------------------- */
 
 static int put_frame(struct reader *r, struct buf *out, const struct frame *frame)
 {
@@ -40,7 +41,8 @@ static int put_synthetic(struct reader *r, struct buf *out, const char *topic, c
     return put_frame(r, out, &frame);
 }
 
-/* Stored frames cannot be lost to a reader that is late, but ephemeral ones are gone when memory is. */
+/* Stored frames cannot be lost to a reader that is late, but ephemeral ones are gone when memory
+ * is. */
 static int put_lost(struct reader *r, struct buf *out)
 {
     char meta[64];
@@ -97,7 +99,8 @@ static void fill(struct reader *r, struct buf *out, size_t budget, bool may_bloc
         ;
 }
 
-/* --- reads by the pool --------------------------------------------------------------------------------- */
+/* --- reads by the pool
+ * --------------------------------------------------------------------------------- */
 
 static void begin_answer(struct reader *r);
 
@@ -158,7 +161,8 @@ static void start_job(struct reader *r)
     exchange_job(&r->x, &r->job);
 }
 
-/* --- the answer's bytes -------------------------------------------------------------------------------- */
+/* --- the answer's bytes
+ * -------------------------------------------------------------------------------- */
 
 static void swap_buffers(struct reader *r)
 {
@@ -240,7 +244,8 @@ static long read_bytes(void *arg, struct http_req *req, uint8_t *into, size_t ro
     return (long)len;
 }
 
-/* --- the answer's begin ---------------------------------------------------------------------------------- */
+/* --- the answer's begin
+ * ---------------------------------------------------------------------------------- */
 
 static const char *content_type(const struct reader *r)
 {
@@ -289,7 +294,8 @@ static void wake(struct follower *follower)
     exchange_wake(&r->x);
 }
 
-/* --- pulses --------------------------------------------------------------------------------------------- */
+/* --- pulses
+ * --------------------------------------------------------------------------------------------- */
 
 static void tick(uv_timer_t *timer)
 {
@@ -315,7 +321,9 @@ static void start_pulses(struct reader *r)
     uv_timer_start(&r->timer, tick, r->x.query.pulse_ms, r->x.query.pulse_ms);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life
+ * ------------------------------------------------------------------------------------------------
+ */
 
 int reader_start(struct reader *r, const struct store_query *query, struct err *err)
 {

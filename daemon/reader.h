@@ -11,24 +11,24 @@ struct reader {
     struct exchange x;
     struct store_cursor *cursor;
     struct follower follower;
-    unsigned flags;  /**< FRAME_JSON_... */
-    bool sse;        /**< events, else lines */
+    unsigned flags; /**< FRAME_JSON_... */
+    bool sse;       /**< events, else lines */
     bool follow;
-    bool object;     /**< the one frame without newline, 404 when there is none */
-    bool need_some;  /**< 404 when there is none */
+    bool object;    /**< the one frame without newline, 404 when there is none */
+    bool need_some; /**< 404 when there is none */
 
-    struct buf out;  /**< being sent, from `sent` on */
+    struct buf out; /**< being sent, from `sent` on */
     size_t sent;
     struct buf next; /**< filled by the pool meanwhile */
     bool next_ready;
-    bool busy;       /**< a job has the cursor and `next` */
+    bool busy; /**< a job has the cursor and `next` */
     struct job job;
     enum store_step step; /**< of the last read */
-    int result;      /**< 0, or why the read ended */
+    int result;           /**< 0, or why the read ended */
     struct err err;
     struct err damage; /**< of a frame passed over, to be logged */
     bool done;
-    bool started;    /**< the answer has begun */
+    bool started; /**< the answer has begun */
     uv_timer_t timer;
     bool has_timer, pulse_due;
 };

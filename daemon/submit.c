@@ -1,5 +1,18 @@
 #include "daemon/submit.h"
 
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Any thread. One write for all that comes before the loop has looked. */
+static void wake(struct submit *submit)
+{
+    if (atomic_exchange(&submit->signalled, true))
+        return;
+    while (eventfd_write(submit->wake_fd, 1) < 0 && errno == EINTR)
+        ;
+}
+
 static void done(struct store_op *op)
 {
     struct submission *submission = op->owner;
@@ -10,7 +23,7 @@ static void done(struct store_op *op)
     while (!atomic_compare_exchange_weak_explicit(&submit->done, &head, submission,
                                                   memory_order_release, memory_order_relaxed));
     if (!head)
-        uv_async_send(&submit->async);
+        wake(submit);
 }
 
 /* The list is newest first; answers go out in the order they came. */
@@ -26,9 +39,13 @@ static struct submission *in_order(struct submission *list)
     return ordered;
 }
 
-static void woken(uv_async_t *async)
+static void woken(uv_poll_t *poll, int status, int events)
 {
-    struct submit *submit = async->data;
+    struct submit *submit = poll->data;
+    eventfd_t count;
+    (void)status, (void)events;
+    eventfd_read(submit->wake_fd, &count);
+    atomic_store(&submit->signalled, false);
     struct submission *list =
         in_order(atomic_exchange_explicit(&submit->done, NULL, memory_order_acquire));
     while (list) {
@@ -44,13 +61,22 @@ static void woken(uv_async_t *async)
 int submit_init(struct submit *submit, uv_loop_t *loop, void (*on_published)(void *arg), void *arg)
 {
     *submit = (struct submit){.on_published = on_published, .arg = arg};
-    submit->async.data = submit;
-    return uv_async_init(loop, &submit->async, woken);
+    submit->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (submit->wake_fd < 0)
+        return uv_translate_sys_error(errno);
+    int rc = uv_poll_init(loop, &submit->poll, submit->wake_fd);
+    if (rc == 0)
+        rc = uv_poll_start(&submit->poll, UV_READABLE, woken);
+    if (rc < 0)
+        close(submit->wake_fd);
+    submit->poll.data = submit;
+    return rc;
 }
 
 void submit_finish(struct submit *submit)
 {
-    uv_close((uv_handle_t *)&submit->async, NULL);
+    if (submit->store)
+        close(submit->wake_fd);
 }
 
 void submit_op(struct submit *submit, struct submission *submission)
@@ -65,5 +91,5 @@ void submit_op(struct submit *submit, struct submission *submission)
 void submit_published(struct submit *submit)
 {
     atomic_store(&submit->published, true);
-    uv_async_send(&submit->async);
+    wake(submit);
 }

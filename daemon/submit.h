@@ -21,7 +21,10 @@ struct submission {
 
 struct submit {
     struct store *store;
-    uv_async_t async;
+    uv_poll_t poll;
+    int wake_fd; /**< an eventfd: uv_async makes the loop spin while its sender is off the processor
+                  */
+    atomic_bool signalled;           /**< wake_fd was written and not read yet */
     struct submission *_Atomic done; /**< newest first */
     atomic_bool published;           /**< the store has something new to read */
     size_t pending;                  /**< handed over and not answered */
@@ -29,8 +32,10 @@ struct submit {
     void *arg;
 };
 
+/** Starts; the handle is closed with the loop's others, when nothing is pending. A negative uv
+ * code. */
 int submit_init(struct submit *submit, uv_loop_t *loop, void (*on_published)(void *arg), void *arg);
-/** Nothing may be pending. The handle's memory must stay until the loop has run once more. */
+/** After the loop and the store are closed: nobody wakes any more. Takes one that never started. */
 void submit_finish(struct submit *submit);
 /** Loop thread. The submission must stay until `after`. */
 void submit_op(struct submit *submit, struct submission *submission);

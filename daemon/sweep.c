@@ -22,7 +22,8 @@ struct sweep {
     int result;
 };
 
-static int visit(void *arg, const uint8_t digest[static DIGEST_SIZE], uint64_t size, uint64_t mtime_ms)
+static int visit(void *arg, const uint8_t digest[static DIGEST_SIZE], uint64_t size,
+                 uint64_t mtime_ms)
 {
     struct sweep *sweep = arg;
     (void)size;

@@ -1,5 +1,6 @@
 /*
- * What time makes superfluous: contents that were posted or freed and that no frame names, old keys.
+ * What time makes superfluous: contents that were posted or freed and that no frame names, old
+ * keys.
  */
 #ifndef DAEMON_SWEEP_H
 #define DAEMON_SWEEP_H

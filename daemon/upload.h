@@ -1,8 +1,8 @@
 /*
  * A request's body on its way to being content: in memory up to INLINE_MAX, a blob above.
  *
- * While a blob is written its bytes wait in two buffers, together at most about a MiB; what does not fit is not
- * taken, so the client waits. Loop thread; the disk is left to the pool.
+ * While a blob is written its bytes wait in two buffers, together at most about a MiB; what does
+ * not fit is not taken, so the client waits. Loop thread; the disk is left to the pool.
  */
 #ifndef DAEMON_UPLOAD_H
 #define DAEMON_UPLOAD_H
@@ -17,8 +17,8 @@
 struct upload {
     uv_loop_t *loop;
     struct cas *cas;
-    /** The content is complete (result 0), or could not be kept. Once, after upload_end, unless cancelled; with an error maybe
-     * before. */
+    /** The content is complete (result 0), or could not be kept. Once, after upload_end, unless
+     * cancelled; with an error maybe before. */
     void (*ready)(struct upload *upload);
     /** More can be taken. */
     void (*room)(struct upload *upload);
@@ -26,9 +26,9 @@ struct upload {
     void (*released)(struct upload *upload);
     void *owner;
 
-    struct buf bytes;  /**< result: the content up to INLINE_MAX; else what waits to be written */
-    bool blob;         /**< result: it is a blob, and its digest is pinned once */
-    uint64_t size;     /**< result */
+    struct buf bytes; /**< result: the content up to INLINE_MAX; else what waits to be written */
+    bool blob;        /**< result: it is a blob, and its digest is pinned once */
+    uint64_t size;    /**< result */
     uint8_t digest[DIGEST_SIZE]; /**< result */
     int result;
     struct err err;

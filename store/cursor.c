@@ -1,6 +1,7 @@
 /*
- * Reads: history from the index up to the tail's floor, then the tail, then live. The floor is where one
- * ends and the other begins, and it is fixed by the pin, so there is no gap and no repeat.
+ * Reads: history from the index up to the tail's floor, then the tail, then live. The floor is
+ * where one ends and the other begins, and it is fixed by the pin, so there is no gap and no
+ * repeat.
  */
 #include "store/cursor.h"
 
@@ -23,7 +24,8 @@ static struct frame_id min_id(struct frame_id a, struct frame_id b)
     return id_cmp(a, b) < 0 ? a : b;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------- */
+/* --- opening
+ * ------------------------------------------------------------------------------------------- */
 
 static int copy_filter(struct store_cursor *cursor, const struct store_query *query)
 {
@@ -39,7 +41,8 @@ static int copy_filter(struct store_cursor *cursor, const struct store_query *qu
     return query->topics ? pattern_dup(&cursor->topics, query->topics) : 0;
 }
 
-static void set_bounds(struct store_cursor *cursor, const struct store_query *query, const struct tail_pin *pin)
+static void set_bounds(struct store_cursor *cursor, const struct store_query *query,
+                       const struct tail_pin *pin)
 {
     cursor->low = query->from;
     cursor->until = id_is_zero(query->until) ? ID_MAX : query->until;
@@ -65,8 +68,8 @@ static void set_bounds(struct store_cursor *cursor, const struct store_query *qu
         cursor->state = CURSOR_DONE;
 }
 
-int store_cursor_open(struct store_cursor **out, struct store *store, const struct store_query *query,
-                      struct err *err)
+int store_cursor_open(struct store_cursor **out, struct store *store,
+                      const struct store_query *query, struct err *err)
 {
     struct tail_pin pin;
     struct store_cursor *cursor = calloc(1, sizeof *cursor);
@@ -105,7 +108,8 @@ uint64_t store_cursor_lost(struct store_cursor *cursor)
     return lost;
 }
 
-/* --- one frame ---------------------------------------------------------------------------------------------- */
+/* --- one frame
+ * ---------------------------------------------------------------------------------------------- */
 
 bool cursor_wants(const struct store_cursor *cursor, struct span topic)
 {
@@ -153,7 +157,8 @@ int slice_frame(struct slice *slice, const struct frame *frame, struct span line
     struct store_cursor *cursor = slice->cursor;
     bool over = frame->deadline_ms != 0 && frame->deadline_ms <= slice->now_ms;
     look_at_clock(slice);
-    if (!over && cursor_wants(cursor, frame->topic) && !tail_hides(&cursor->store->tail, &slice->pin, frame)) {
+    if (!over && cursor_wants(cursor, frame->topic) &&
+        !tail_hides(&cursor->store->tail, &slice->pin, frame)) {
         int r = hand_out(slice, frame, line);
         if (r != 0)
             return r;
@@ -162,7 +167,8 @@ int slice_frame(struct slice *slice, const struct frame *frame, struct span line
     return 0;
 }
 
-/* --- the tail's part ---------------------------------------------------------------------------------------- */
+/* --- the tail's part
+ * ---------------------------------------------------------------------------------------- */
 
 static int tail_entry(struct slice *slice, struct tail_group *group, size_t i)
 {
@@ -222,7 +228,8 @@ static int tail_down(struct slice *slice)
     return 0;
 }
 
-/* --- a slice: index and tail joined at the floor ------------------------------------------------------------------ */
+/* --- a slice: index and tail joined at the floor
+ * ------------------------------------------------------------------ */
 
 /* 1: complete up to the bound. 0: more is left. STORE_DISK is told through `disk`. */
 static int slice_up(struct slice *slice, bool *disk, struct err *err)
@@ -270,7 +277,9 @@ static int slice_down(struct slice *slice, bool *disk, struct err *err)
     return r != 0 || slice->full ? r : 1;
 }
 
-/* --- the states ------------------------------------------------------------------------------------------------ */
+/* --- the states
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void history_ended(struct store_cursor *cursor)
 {
@@ -300,7 +309,8 @@ static int read_last(struct store_cursor *cursor, struct slice *slice, bool *dis
     return 0;
 }
 
-static int read_history(struct store_cursor *cursor, struct slice *slice, bool *disk, struct err *err)
+static int read_history(struct store_cursor *cursor, struct slice *slice, bool *disk,
+                        struct err *err)
 {
     int r = 1;
     slice->reverse = cursor->reverse;
@@ -321,8 +331,8 @@ static void count_lost(struct store_cursor *cursor, const struct tail_pin *pin)
     cursor->ephemerals = pin->lost_ephemerals;
 }
 
-static int read_live(struct store_cursor *cursor, struct slice *slice, bool *disk, enum store_step *step,
-                     struct err *err)
+static int read_live(struct store_cursor *cursor, struct slice *slice, bool *disk,
+                     enum store_step *step, struct err *err)
 {
     slice->live = true;
     slice->bound = min_id(slice->pin.end, cursor->until);
@@ -344,7 +354,8 @@ static int read_live(struct store_cursor *cursor, struct slice *slice, bool *dis
     return r < 0 ? r : 0;
 }
 
-static int read_state(struct store_cursor *cursor, struct slice *slice, enum store_step *step, struct err *err)
+static int read_state(struct store_cursor *cursor, struct slice *slice, enum store_step *step,
+                      struct err *err)
 {
     bool disk = false;
     int r = 0;
@@ -373,8 +384,8 @@ static int read_state(struct store_cursor *cursor, struct slice *slice, enum sto
     return r;
 }
 
-int store_cursor_read(struct store_cursor *cursor, size_t budget, bool may_block, store_sink sink, void *arg,
-                      enum store_step *step, struct err *err)
+int store_cursor_read(struct store_cursor *cursor, size_t budget, bool may_block, store_sink sink,
+                      void *arg, enum store_step *step, struct err *err)
 {
     struct store *store = cursor->store;
     struct slice slice = {.cursor = cursor,
@@ -401,7 +412,8 @@ struct frame_id store_synthetic_id(struct store *store, const struct store_curso
     struct frame_id position = store_cursor_position(cursor);
     struct tail_pin pin;
     struct frame_id id;
-    /* Under gen_lock no group can begin or end: what is not visible yet has ids from inflight on. */
+    /* Under gen_lock no group can begin or end: what is not visible yet has ids from inflight on.
+     */
     pthread_mutex_lock(&store->gen_lock);
     tail_pin(&store->tail, &pin);
     tail_unpin(&store->tail, &pin);

@@ -26,11 +26,11 @@ struct store_cursor {
     struct frame_id until;     /* last id of all, also live; ID_MAX = none */
     /* Ascending: everything below `next` was looked at. Descending: everything above it. */
     struct frame_id next;
-    bool exhausted; /* descending read went past ID_MIN */
-    uint64_t left;  /* frames the limit still allows */
-    uint64_t last;  /* frames still to find in CURSOR_LAST */
+    bool exhausted;        /* descending read went past ID_MIN */
+    uint64_t left;         /* frames the limit still allows */
+    uint64_t last;         /* frames still to find in CURSOR_LAST */
     struct frame_id found; /* lowest frame found so far in CURSOR_LAST */
-    uint64_t ephemerals; /* ephemeral frames of this run of the store that lie behind */
+    uint64_t ephemerals;   /* ephemeral frames of this run of the store that lie behind */
     uint64_t lost;
 };
 
@@ -39,11 +39,11 @@ struct slice {
     struct store_cursor *cursor;
     struct tail_pin pin;
     bool reverse, live, may_block, silent; /* silent: frames are counted, not handed out */
-    struct frame_id bound; /* last id to look at, in the direction of the read */
+    struct frame_id bound;                 /* last id to look at, in the direction of the read */
     size_t budget, produced;
     uint64_t started_us;
     unsigned looked;
-    bool full;     /* stop: budget, time, or limit */
+    bool full; /* stop: budget, time, or limit */
     uint64_t now_ms;
     store_sink sink;
     void *arg;

@@ -1,6 +1,6 @@
 /*
- * The index's part of a slice: a scan of all frames with a filter, or a merge of the topics that match
- * when those hold under a sixteenth of the frames.
+ * The index's part of a slice: a scan of all frames with a filter, or a merge of the topics that
+ * match when those hold under a sixteenth of the frames.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -77,10 +77,11 @@ static int open_scans(struct merge *merge, struct err *err)
             r = index_totals(merge->snap, &totals, err);
         if (r != 0)
             return r;
-        bool few = !merge->too_many && (merge->count <= 1 || merge->total < totals.frames / MERGE_PART);
+        bool few =
+            !merge->too_many && (merge->count <= 1 || merge->total < totals.frames / MERGE_PART);
         for (size_t i = 0; few && i < merge->count; i++) {
-            r = index_topic_scan_begin(merge->snap, &merge->scans[i], merge->topics[i], cursor->next,
-                                       slice->reverse, err);
+            r = index_topic_scan_begin(merge->snap, &merge->scans[i], merge->topics[i],
+                                       cursor->next, slice->reverse, err);
             if (r != 0)
                 return r;
         }
@@ -136,7 +137,8 @@ static int run(struct merge *merge, struct frame_id bound, struct err *err)
         if (slice->reverse ? order < 0 : order > 0)
             return 0;
         r = slice_frame(slice, &merge->frames[i], (struct span){0});
-        if (r == 0)
+        if (r == 0 && !slice->full) /* else a damaged frame behind it would be told of now and by
+                                       the next slice */
             r = advance(merge, i, err);
     }
     return r;

@@ -1,12 +1,14 @@
 /*
- * ttl last:N: which frames of a topic go when one comes. What survives is exact at every reader's view; the
- * work is one step a frame that goes, or a walk of the survivors when those are fewer.
+ * ttl last:N: which frames of a topic go when one comes. What survives is exact at every reader's
+ * view; the work is one step a frame that goes, or a walk of the survivors when those are fewer.
  */
 #include "store/group.h"
 
-/* Walks `steps` visible frames of the index scan; `out` gets the seq of the one after them. A damaged frame was counted
- * when it came, so it is a step; where the walk would end on it, it ends on the next. */
-static int walk(struct group *group, struct index_scan *scan, uint64_t steps, uint64_t *out, struct err *err)
+/* Walks `steps` visible frames of the index scan; `out` gets the seq of the one after them. A
+ * damaged frame was counted when it came, so it is a step; where the walk would end on it, it ends
+ * on the next. */
+static int walk(struct group *group, struct index_scan *scan, uint64_t steps, uint64_t *out,
+                struct err *err)
 {
     struct frame frame;
     int r;
@@ -19,13 +21,16 @@ static int walk(struct group *group, struct index_scan *scan, uint64_t steps, ui
             return 0;
         steps -= steps > 0;
     }
-    return r == ERR_END ? err_set(err, ERR_DAMAGED, "a topic has fewer frames than its count says; run weird --verify")
-                        : r;
+    return r == ERR_END
+               ? err_set(err, ERR_DAMAGED,
+                         "a topic has fewer frames than its count says; run weird --verify")
+               : r;
 }
 
-/* Seq of the oldest frame that stays, when the newest `keep` do. The head's frames all have seqs. */
-static int first_survivor(struct group *group, struct head *head, uint64_t keep, uint64_t excess, uint64_t *out,
-                          struct err *err)
+/* Seq of the oldest frame that stays, when the newest `keep` do. The head's frames all have seqs.
+ */
+static int first_survivor(struct group *group, struct head *head, uint64_t keep, uint64_t excess,
+                          uint64_t *out, struct err *err)
 {
     struct index_snap *snap;
     struct index_scan *scan = NULL;
@@ -72,7 +77,8 @@ static int cut_recent(struct group *group, struct head *head, uint64_t excess)
     return 0;
 }
 
-/* Frames without seq (imports below their topic's newest) are in no seq order: remove one by one, by id. */
+/* Frames without seq (imports below their topic's newest) are in no seq order: remove one by one,
+ * by id. */
 static int remove_oldest(struct group *group, struct head *head, uint64_t excess, struct err *err)
 {
     struct index_snap *snap;

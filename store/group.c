@@ -66,10 +66,12 @@ int group_add_frame(struct group *group, const struct frame *frame, bool import)
         group->highest = frame->id;
     if (import)
         return op_put_frame(&group->ops, OP_IMPORT, frame);
-    int r = grow((void **)&group->frames, &group->frame_cap, group->frame_count, sizeof *group->frames);
+    int r =
+        grow((void **)&group->frames, &group->frame_cap, group->frame_count, sizeof *group->frames);
     if (r != 0)
         return r;
-    r = ephemeral ? record_put_frame(&group->ephemeral, frame) : op_put_frame(&group->ops, OP_FRAME, frame);
+    r = ephemeral ? record_put_frame(&group->ephemeral, frame)
+                  : op_put_frame(&group->ops, OP_FRAME, frame);
     if (r != 0)
         return r;
     size_t len = record_frame_size(frame);

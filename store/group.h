@@ -27,13 +27,13 @@ struct group {
     size_t frame_count, frame_cap;
     struct tail_hide *hides;
     size_t hide_count, hide_cap;
-    struct shadow *shadow; /**< of the hides; made with the first */
+    struct shadow *shadow;               /**< of the hides; made with the first */
     struct store_op *taken, **taken_end; /**< judged, in order */
     struct tail_pin pin;
     struct index_snap *snap; /**< opened at first need */
     struct frame_id highest; /**< highest id in it, those of imports too */
-    bool imports;            /**< has frames that only the index will have: what must see them waits */
-    bool deferred;           /**< holds an import or a loose content: answer after the index has it */
+    bool imports;  /**< has frames that only the index will have: what must see them waits */
+    bool deferred; /**< holds an import or a loose content: answer after the index has it */
 };
 
 int group_begin(struct group *group, struct store *store);
@@ -57,7 +57,8 @@ int group_head(struct group *group, struct span name, struct head **out, struct 
 /** Gives the topic its number if it has none. */
 int group_number_topic(struct group *group, struct head *head);
 
-/** Judge one operation: sets op->result; negative return = the whole group must be given up (no memory). */
+/** Judge one operation: sets op->result; negative return = the whole group must be given up (no
+ * memory). */
 int judge_append(struct group *group, struct store_op *op);
 int judge_import(struct group *group, struct store_op *op);
 int judge_remove(struct group *group, struct store_op *op);

@@ -58,7 +58,8 @@ void heads_trim(struct heads *heads, uint64_t indexed)
             heads->count--;
         }
     }
-    /* What stays has changes that are not indexed; looking again at every step would be a walk for nothing. */
+    /* What stays has changes that are not indexed; looking again at every step would be a walk for
+     * nothing. */
     heads->trim_above = heads->count * 2 > HEADS_MAX ? heads->count * 2 : HEADS_MAX;
 }
 
@@ -112,7 +113,8 @@ int head_push_recent(struct head *head, uint64_t seq, uint64_t number)
 {
     bool full = head->recent_at + head->recent_count == head->recent_cap;
     if (full && head->recent_at > head->recent_cap / 2) {
-        memmove(head->recent, head->recent + head->recent_at, head->recent_count * sizeof *head->recent);
+        memmove(head->recent, head->recent + head->recent_at,
+                head->recent_count * sizeof *head->recent);
         head->recent_at = 0;
     } else if (full) {
         size_t cap = head->recent_cap ? head->recent_cap * 2 : 8;

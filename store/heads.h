@@ -1,8 +1,8 @@
 /*
  * Topic heads: what the writer must know of each topic it appends to. The writer thread's own.
  *
- * A head is loaded from the index when it is first needed and then kept true by the writer. It may be dropped
- * only when the index holds every change of it.
+ * A head is loaded from the index when it is first needed and then kept true by the writer. It may
+ * be dropped only when the index holds every change of it.
  */
 #ifndef STORE_HEADS_H
 #define STORE_HEADS_H
@@ -21,10 +21,10 @@ struct head {
     uint64_t next_seq;
     struct frame_id last_id;
     uint64_t last_stamp;
-    uint64_t live;      /**< frames, with and without seq */
-    uint64_t live_seq;  /**< frames with seq */
-    uint64_t first_seq; /**< no live frame has a lower seq */
-    uint64_t changed;   /**< newest record that changed it */
+    uint64_t live;              /**< frames, with and without seq */
+    uint64_t live_seq;          /**< frames with seq */
+    uint64_t first_seq;         /**< no live frame has a lower seq */
+    uint64_t changed;           /**< newest record that changed it */
     struct head_recent *recent; /**< live frames with seq, oldest first */
     size_t recent_at, recent_count, recent_cap;
     size_t name_len;
@@ -34,7 +34,7 @@ struct head {
 struct heads {
     struct head **buckets;
     size_t mask, count;
-    size_t trim_above; /**< heads_trim walks when there are more */
+    size_t trim_above;   /**< heads_trim walks when there are more */
     uint32_t topic_last; /**< highest topic number given */
 };
 

@@ -1,6 +1,6 @@
 /*
- * The index thread's work on one store: move records from the tail into the index, give the journal's
- * room back, answer what waited for that, remove what expired.
+ * The index thread's work on one store: move records from the tail into the index, give the
+ * journal's room back, answer what waited for that, remove what expired.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +47,8 @@ static void tell_freed(struct store *store, const struct buf *freed)
         store->options.freed(store->options.arg, freed->ptr + at);
 }
 
-/* Operations that waited for the index: their frames are not in the tail, so readers must not look there. */
+/* Operations that waited for the index: their frames are not in the tail, so readers must not look
+ * there. */
 static void answer_waiting(struct store *store, uint64_t indexed)
 {
     pthread_mutex_lock(&store->lock);
@@ -102,7 +103,8 @@ static void moved(struct store *store, uint64_t number)
         workers_write(store);
 }
 
-/* No room: the log holds everything, so appends go on until the tail is full. Anything else is for good. */
+/* No room: the log holds everything, so appends go on until the tail is full. Anything else is for
+ * good. */
 static void not_moved(struct store *store, const struct err *err)
 {
     bool for_good = err->code != ERR_FULL && err->code != -ENOMEM;
@@ -143,7 +145,8 @@ static int move_all(struct store *store)
     return r;
 }
 
-/* --- expiry ---------------------------------------------------------------------------------------------- */
+/* --- expiry
+ * ---------------------------------------------------------------------------------------------- */
 
 struct expiry {
     struct store_op op;
@@ -167,7 +170,8 @@ static void expiry_done(struct store_op *op)
     free(expiry);
 }
 
-/* Submits the removal of what is over. Returns microseconds until the next deadline, 0 = none known. */
+/* Submits the removal of what is over. Returns microseconds until the next deadline, 0 = none
+ * known. */
 static uint64_t expire(struct store *store)
 {
     struct index_snap *snap;
@@ -177,7 +181,8 @@ static uint64_t expire(struct store *store)
     pthread_mutex_lock(&store->lock);
     bool stopped = store->closing || store->read_only;
     pthread_mutex_unlock(&store->lock);
-    if (stopped || atomic_load(&store->expiring) || atomic_load(&store->expired) > atomic_load(&store->indexed))
+    if (stopped || atomic_load(&store->expiring) ||
+        atomic_load(&store->expired) > atomic_load(&store->indexed))
         return 0;
     if (!(expiry = calloc(1, sizeof *expiry)))
         return RETRY_US;

@@ -10,7 +10,8 @@
 #include "store/group.h"
 #include "store/record.h"
 
-/* --- limits: what would be refused by the record's form, or by the index when it is too late ------------------- */
+/* --- limits: what would be refused by the record's form, or by the index when it is too late
+ * ------------------- */
 
 #define KEY_MAX 64
 #define SEQ_MAX (UINT64_MAX >> 1) /* of imports, so that counting on from it never ends */
@@ -18,18 +19,22 @@
 static int check_frame(const struct store_frame *frame, struct err *err)
 {
     if (frame->topic.len == 0 || frame->topic.len > TOPIC_MAX)
-        return err_set(err, ERR_INVALID, "a topic has 1 to %d bytes, this has %zu", TOPIC_MAX, frame->topic.len);
+        return err_set(err, ERR_INVALID, "a topic has 1 to %d bytes, this has %zu", TOPIC_MAX,
+                       frame->topic.len);
     if (frame->meta.len > META_MAX)
-        return err_set(err, ERR_TOO_LARGE, "meta has %zu bytes, more than %d", frame->meta.len, META_MAX);
+        return err_set(err, ERR_TOO_LARGE, "meta has %zu bytes, more than %d", frame->meta.len,
+                       META_MAX);
     if (frame->ttl.kind == TTL_LAST && frame->ttl.value == 0)
         return err_set(err, ERR_INVALID, "ttl last:0 would keep nothing; the least is last:1");
     if (!frame->has_content)
         return 0;
     if (frame->content.len > INLINE_MAX)
-        return err_set(err, ERR_TOO_LARGE, "content of %zu bytes does not travel in its frame, the most is %d",
+        return err_set(err, ERR_TOO_LARGE,
+                       "content of %zu bytes does not travel in its frame, the most is %d",
                        frame->content.len, INLINE_MAX);
     if (!frame->has_hash || frame->content_size != frame->content.len)
-        return err_set(err, ERR_INVALID, "content without its hash, or of another size than it says");
+        return err_set(err, ERR_INVALID,
+                       "content without its hash, or of another size than it says");
     return 0;
 }
 
@@ -37,13 +42,15 @@ static int check_frames(struct store_op *op)
 {
     int r = 0;
     if (op->key.len > KEY_MAX)
-        return err_set(&op->err, ERR_INVALID, "a key has 1 to %d bytes, this has %zu", KEY_MAX, op->key.len);
+        return err_set(&op->err, ERR_INVALID, "a key has 1 to %d bytes, this has %zu", KEY_MAX,
+                       op->key.len);
     for (size_t i = 0; i < op->count && r == 0; i++)
         r = check_frame(&op->frames[i], &op->err);
     return r;
 }
 
-/* --- ids ---------------------------------------------------------------------------------------------- */
+/* --- ids
+ * ---------------------------------------------------------------------------------------------- */
 
 static struct frame_id next_id(struct group *group)
 {
@@ -78,7 +85,8 @@ static struct frame_id op_id(struct group *group, const struct store_op *op, siz
     return id;
 }
 
-/* --- idempotency keys -------------------------------------------------------------------------------------- */
+/* --- idempotency keys
+ * -------------------------------------------------------------------------------------- */
 
 static void digest_span(XXH3_state_t *state, struct span s)
 {
@@ -113,8 +121,8 @@ static int repeat(struct group *group, struct store_op *op, const uint8_t *was, 
 {
     struct frame frame;
     if (memcmp(was, now, DIGEST_SIZE) != 0 || count != op->count)
-        return err_set(&op->err, ERR_CONFLICT, "key %.*s was used for another append; take a new key",
-                       SPAN_ARG(op->key));
+        return err_set(&op->err, ERR_CONFLICT,
+                       "key %.*s was used for another append; take a new key", SPAN_ARG(op->key));
     for (uint32_t i = 0; i < count; i++) {
         struct store_frame *out = &op->frames[i];
         out->id = keyed_id(first, i);
@@ -157,10 +165,13 @@ static int keep_key(struct group *group, struct store_op *op, struct head *head,
     if (r != 0)
         return r;
     r = op_put_key(&group->ops, head->no, op->key, group->now_ms, digest, first, count);
-    return r == 0 ? keys_add(&group->store->keys, group->number, head->no, op->key, digest, first, count) : r;
+    return r == 0 ? keys_add(&group->store->keys, group->number, head->no, op->key, digest, first,
+                             count)
+                  : r;
 }
 
-/* --- conditions -------------------------------------------------------------------------------------------- */
+/* --- conditions
+ * -------------------------------------------------------------------------------------------- */
 
 static int judge_conditions(struct group *group, struct store_op *op, const struct head *head)
 {
@@ -168,7 +179,8 @@ static int judge_conditions(struct group *group, struct store_op *op, const stru
     op->actual_seq = head->next_seq;
     op->actual_last = last;
     if (op->has_expect_seq && op->expect_seq != head->next_seq)
-        return err_set(&op->err, ERR_CONDITION, "the next seq of the topic is %" PRIu64 ", not %" PRIu64, head->next_seq,
+        return err_set(&op->err, ERR_CONDITION,
+                       "the next seq of the topic is %" PRIu64 ", not %" PRIu64, head->next_seq,
                        op->expect_seq);
     if (op->has_expect_last && id_cmp(op->expect_last, last) != 0) {
         char text[ID_TEXT_LEN + 1];
@@ -178,7 +190,9 @@ static int judge_conditions(struct group *group, struct store_op *op, const stru
     return 0;
 }
 
-/* --- frames ------------------------------------------------------------------------------------------------- */
+/* --- frames
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t deadline_of(struct ttl ttl, uint64_t born_ms)
 {
@@ -222,7 +236,8 @@ static int head_take(struct group *group, struct head *head, struct frame *frame
     head->next_seq = frame->seq + 1;
     head->live_seq++;
     if (head->recent_at + head->recent_count == head->recent_cap)
-        head_drop_recent(head, group->snap ? index_snap_number(group->snap) : atomic_load(&group->store->indexed));
+        head_drop_recent(head, group->snap ? index_snap_number(group->snap)
+                                           : atomic_load(&group->store->indexed));
     return head_push_recent(head, frame->seq, group->number);
 }
 
@@ -259,7 +274,8 @@ int judge_append(struct group *group, struct store_op *op)
     op->result = check_frames(op);
     if (op->result != 0)
         return 0;
-    for (size_t i = op->count; i-- > 0;) { /* load all before anything changes; ends with the first frame's */
+    for (size_t i = op->count;
+         i-- > 0;) { /* load all before anything changes; ends with the first frame's */
         op->result = group_head(group, op->frames[i].topic, &head, &op->err);
         if (op->result != 0)
             return 0;
@@ -279,7 +295,9 @@ int judge_append(struct group *group, struct store_op *op)
     return op->key.len ? keep_key(group, op, head, digest) : 0;
 }
 
-/* --- imports ----------------------------------------------------------------------------------------------- */
+/* --- imports
+ * -----------------------------------------------------------------------------------------------
+ */
 
 #define IMPORT_AHEAD_MS 10000
 
@@ -299,8 +317,9 @@ static int judge_existing(struct group *group, struct store_op *op, size_t i)
         return 0;
     if (r != 0)
         return r;
-    if (span_eq(was.topic, in->topic) && span_eq(was.meta, in->meta) && same_ttl(was.ttl, in->ttl) &&
-        was.has_hash == in->has_hash && (!in->has_hash || memcmp(was.digest, in->digest, DIGEST_SIZE) == 0)) {
+    if (span_eq(was.topic, in->topic) && span_eq(was.meta, in->meta) &&
+        same_ttl(was.ttl, in->ttl) && was.has_hash == in->has_hash &&
+        (!in->has_hash || memcmp(was.digest, in->digest, DIGEST_SIZE) == 0)) {
         in->existed = true;
         in->has_seq = was.has_seq;
         in->seq = was.seq;
@@ -310,7 +329,8 @@ static int judge_existing(struct group *group, struct store_op *op, size_t i)
     return err_set(&op->err, ERR_CONFLICT, "frame %s is there already with other contents", text);
 }
 
-static int judge_import_frame(struct group *group, struct store_op *op, size_t i, struct frame_id *highest)
+static int judge_import_frame(struct group *group, struct store_op *op, size_t i,
+                              struct frame_id *highest)
 {
     struct store_frame *in = &op->frames[i];
     char text[ID_TEXT_LEN + 1];
@@ -323,7 +343,8 @@ static int judge_import_frame(struct group *group, struct store_op *op, size_t i
     if (in->ttl.kind == TTL_EPHEMERAL)
         return err_set(&op->err, ERR_INVALID, "frame %s is ephemeral and cannot be imported", text);
     if (id_time_ms(in->id) > group->now_ms + IMPORT_AHEAD_MS)
-        return err_set(&op->err, ERR_INVALID, "frame %s lies more than 10 s ahead of this machine's clock", text);
+        return err_set(&op->err, ERR_INVALID,
+                       "frame %s lies more than 10 s ahead of this machine's clock", text);
     if (id_cmp(in->id, *highest) <= 0)
         for (size_t k = 0; k < i; k++)
             if (id_cmp(op->frames[k].id, in->id) == 0)
@@ -334,7 +355,8 @@ static int judge_import_frame(struct group *group, struct store_op *op, size_t i
     return r == 0 ? group_head(group, in->topic, &head, &op->err) : r;
 }
 
-/* Whether the id is above all that was given, so that the frame takes the ordinary path through the tail. */
+/* Whether the id is above all that was given, so that the frame takes the ordinary path through the
+ * tail. */
 static bool raise_ids(struct group *group, struct frame_id id)
 {
     struct store *store = group->store;
@@ -392,9 +414,11 @@ int judge_import(struct group *group, struct store_op *op)
     return 0;
 }
 
-/* --- removals and contents -------------------------------------------------------------------------------------- */
+/* --- removals and contents
+ * -------------------------------------------------------------------------------------- */
 
-/* A negative return gives the whole group up; what concerns this frame alone goes into op->result. */
+/* A negative return gives the whole group up; what concerns this frame alone goes into op->result.
+ */
 static int remove_one(struct group *group, struct store_op *op, struct frame_id id)
 {
     struct frame frame;
@@ -402,7 +426,8 @@ static int remove_one(struct group *group, struct store_op *op, struct frame_id 
     int r = group_find(group, id, &frame, &op->err);
     if (r == ERR_NOT_FOUND)
         return 0;
-    if (r == ERR_DAMAGED) { /* it goes all the same; of its topic's head nothing is known until the index has moved */
+    if (r == ERR_DAMAGED) { /* it goes all the same; of its topic's head nothing is known until the
+                               index has moved */
         op->found = group->store->resync = true;
         return group_put_remove(group, id);
     }
@@ -434,8 +459,10 @@ int judge_content(struct group *group, struct store_op *op)
 {
     op->result = 0;
     if (op->content.len > INLINE_MAX) {
-        op->result = err_set(&op->err, ERR_TOO_LARGE, "content of %zu bytes lies in the content directory, the most here is %d",
-                             op->content.len, INLINE_MAX);
+        op->result =
+            err_set(&op->err, ERR_TOO_LARGE,
+                    "content of %zu bytes lies in the content directory, the most here is %d",
+                    op->content.len, INLINE_MAX);
         return 0;
     }
     group->deferred = true;

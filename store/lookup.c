@@ -22,8 +22,8 @@ static int give(store_sink sink, void *arg, const struct frame *frame)
 }
 
 /* Under a pin. */
-static int get_pinned(struct store *store, const struct tail_pin *pin, struct frame_id id, store_sink sink, void *arg,
-                      struct err *err)
+static int get_pinned(struct store *store, const struct tail_pin *pin, struct frame_id id,
+                      store_sink sink, void *arg, struct err *err)
 {
     struct span record;
     struct frame frame;
@@ -61,7 +61,9 @@ int store_get(struct store *store, struct frame_id id, store_sink sink, void *ar
     return r;
 }
 
-/* --- contents ------------------------------------------------------------------------------------------------- */
+/* --- contents
+ * -------------------------------------------------------------------------------------------------
+ */
 
 struct content_search {
     struct store *store;
@@ -98,8 +100,8 @@ static int check_name(void *arg, struct frame_id id)
     return search->visible ? 1 : 0;
 }
 
-static int index_has(struct content_search *search, struct index_snap *snap, const uint8_t digest[static DIGEST_SIZE],
-                     struct err *err)
+static int index_has(struct content_search *search, struct index_snap *snap,
+                     const uint8_t digest[static DIGEST_SIZE], struct err *err)
 {
     struct index_content content;
     int r = index_content(snap, digest, &content, err);
@@ -115,7 +117,8 @@ static int index_has(struct content_search *search, struct index_snap *snap, con
     return content.has_bytes ? buf_add_span(search->out, content.bytes) : 0;
 }
 
-static int content_pinned(struct content_search *search, const uint8_t digest[static DIGEST_SIZE], struct err *err)
+static int content_pinned(struct content_search *search, const uint8_t digest[static DIGEST_SIZE],
+                          struct err *err)
 {
     struct store *store = search->store;
     struct index_snap *snap;
@@ -130,8 +133,8 @@ static int content_pinned(struct content_search *search, const uint8_t digest[st
     return r;
 }
 
-int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE], enum store_place *place,
-                  struct buf *out, struct err *err)
+int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE],
+                  enum store_place *place, struct buf *out, struct err *err)
 {
     struct tail_pin pin;
     struct content_search search = {store, &pin, place, out};
@@ -143,7 +146,9 @@ int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE],
     return r;
 }
 
-/* --- topics ------------------------------------------------------------------------------------------------------ */
+/* --- topics
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct topic_walk {
     int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq);
@@ -156,8 +161,9 @@ static int give_topic(void *arg, const struct index_topic *topic)
     return walk->each(walk->arg, topic->name, topic->live, topic->next_seq);
 }
 
-int store_topics(struct store *store, int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq), void *arg,
-                 struct err *err)
+int store_topics(struct store *store,
+                 int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq),
+                 void *arg, struct err *err)
 {
     struct topic_walk walk = {each, arg};
     struct index_snap *snap;

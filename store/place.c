@@ -5,8 +5,8 @@
  *   format 1
  *   uuid 01234567-89ab-cdef-0123-456789abcdef
  *
- * It is written once, synced and renamed into place, before anything else is made. Version rule: a weir opens
- * formats up to its own and refuses newer ones without changing anything.
+ * It is written once, synced and renamed into place, before anything else is made. Version rule: a
+ * weir opens formats up to its own and refuses newer ones without changing anything.
  */
 #include "store/place.h"
 
@@ -38,7 +38,8 @@ static int check_file_system(int dirfd, const char *path, struct err *err)
         return err_sys(err, errno, "look at the file system of %s", path);
     for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
         if ((unsigned long)fs.f_type == remote[i].type)
-            return err_set(err, ERR_FORMAT, "%s is on %s; a store needs a local file system", path, remote[i].name);
+            return err_set(err, ERR_FORMAT, "%s is on %s; a store needs a local file system", path,
+                           remote[i].name);
     return 0;
 }
 
@@ -97,11 +98,15 @@ static int check_fresh(int dirfd, const char *path, struct err *err)
     while ((entry = readdir(dir))) {
         const char *name = entry->d_name;
         if (strcmp(name, "fjall") == 0 || strcmp(name, "cacache") == 0)
-            return err_set(err, ERR_FORMAT, "%s is a store of xs; export it there and use weir import", path);
-        if (strcmp(name, ".") && strcmp(name, "..") && strcmp(name, "lock") && strcmp(name, "format.tmp") &&
-            strcmp(name, "sock") && strcmp(name, "log") && strcmp(name, "log.1"))
-            return err_set(err, ERR_FORMAT, "%s is not empty and no weir store (it has %.60s); take another directory",
-                           path, name);
+            return err_set(err, ERR_FORMAT,
+                           "%s is a store of xs; export it there and use weir import", path);
+        if (strcmp(name, ".") && strcmp(name, "..") && strcmp(name, "lock") &&
+            strcmp(name, "format.tmp") && strcmp(name, "sock") && strcmp(name, "log") &&
+            strcmp(name, "log.1"))
+            return err_set(
+                err, ERR_FORMAT,
+                "%s is not empty and no weir store (it has %.60s); take another directory", path,
+                name);
     }
     return 0;
 }
@@ -112,13 +117,15 @@ static int write_format(struct place *place, const char *path, struct err *err)
     uuid_generate(place->uuid);
     uuid_unparse_lower(place->uuid, uuid);
     int n = snprintf(text, sizeof text, FORMAT_HEAD "%d\nuuid %s\n", STORE_FORMAT, uuid);
-    CLEAN_FD int fd = openat(place->dirfd, "format.tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEAN_FD int fd = openat(place->dirfd, "format.tmp",
+                             O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_sys(err, errno, "create %s/format", path);
     ssize_t wrote = write(fd, text, (size_t)n);
     if (wrote != n)
         return err_sys(err, wrote < 0 ? errno : ENOSPC, "write %s/format", path);
-    if (fsync(fd) != 0 || renameat(place->dirfd, "format.tmp", place->dirfd, "format") != 0 || fsync(place->dirfd) != 0)
+    if (fsync(fd) != 0 || renameat(place->dirfd, "format.tmp", place->dirfd, "format") != 0 ||
+        fsync(place->dirfd) != 0)
         return err_sys(err, errno, "make %s/format durable", path);
     return 0;
 }
@@ -131,7 +138,8 @@ static int parse_format(struct place *place, const char *path, const char *text,
         return err_set(err, ERR_FORMAT, "%s/format is not that of a weir store", path);
     unsigned long format = strtoul(text + head, &end, 10);
     if (format > STORE_FORMAT)
-        return err_set(err, ERR_FORMAT, "%s has format %lu; this weir knows formats up to %d: install a newer weir",
+        return err_set(err, ERR_FORMAT,
+                       "%s has format %lu; this weir knows formats up to %d: install a newer weir",
                        path, format, STORE_FORMAT);
     char uuid[37];
     if (format == 0 || strncmp(end, "\nuuid ", 6) != 0 || strlen(end + 6) < 36)

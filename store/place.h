@@ -15,8 +15,9 @@ struct place {
 };
 
 /**
- * Opens (creates, 0700) the directory and takes its lock for the life of the process. ERR_LOCKED names the
- * owner; ERR_FORMAT for a newer format, another kind of directory, or a file system without working locks.
+ * Opens (creates, 0700) the directory and takes its lock for the life of the process. ERR_LOCKED
+ * names the owner; ERR_FORMAT for a newer format, another kind of directory, or a file system
+ * without working locks.
  */
 int place_open(struct place *out, const char *path, struct err *err);
 /** Gives the lock back. */

@@ -5,8 +5,8 @@
 
 /*
  * Entries lie in a ring in record order (the old end is forgotten first) and in two hash tables of
- * chains: removals by id, cuts by topic. A chain runs from the newest entry to older ones; an entry that was
- * forgotten ends its chain, so nothing is ever unlinked.
+ * chains: removals by id, cuts by topic. A chain runs from the newest entry to older ones; an entry
+ * that was forgotten ends its chain, so nothing is ever unlinked.
  */
 
 struct entry {
@@ -16,9 +16,9 @@ struct entry {
 };
 
 struct shadow {
-    struct entry *ring; /* entry of position p at ring[p & mask] */
-    uint64_t *buckets;  /* newest position of each chain */
-    uint64_t mask;      /* of both */
+    struct entry *ring;   /* entry of position p at ring[p & mask] */
+    uint64_t *buckets;    /* newest position of each chain */
+    uint64_t mask;        /* of both */
     uint64_t first, next; /* positions held: [first, next), from 1 */
     atomic_size_t count;
 };
@@ -56,7 +56,8 @@ static void link_entry(struct shadow *shadow, uint64_t position)
 {
     struct entry *entry = &shadow->ring[position & shadow->mask];
     uint64_t *bucket =
-        &shadow->buckets[key_of(entry->hide.cut, entry->hide.id, entry->hide.topic_no) & shadow->mask];
+        &shadow->buckets[key_of(entry->hide.cut, entry->hide.id, entry->hide.topic_no) &
+                         shadow->mask];
     entry->older = *bucket;
     *bucket = position;
 }
@@ -98,7 +99,8 @@ void shadow_add(struct shadow *shadow, uint64_t number, const struct tail_hide *
 
 void shadow_forget(struct shadow *shadow, uint64_t number)
 {
-    while (shadow->first < shadow->next && shadow->ring[shadow->first & shadow->mask].number <= number)
+    while (shadow->first < shadow->next &&
+           shadow->ring[shadow->first & shadow->mask].number <= number)
         shadow->first++;
     atomic_store_explicit(&shadow->count, shadow->next - shadow->first, memory_order_relaxed);
 }
@@ -111,7 +113,8 @@ static bool entry_hides(const struct entry *entry, const struct frame *frame)
     return hide->topic_no == frame->topic_no && frame->has_seq && frame->seq < hide->seq;
 }
 
-static bool chain_hides(const struct shadow *shadow, uint64_t number, bool cut, const struct frame *frame)
+static bool chain_hides(const struct shadow *shadow, uint64_t number, bool cut,
+                        const struct frame *frame)
 {
     uint64_t p = shadow->buckets[key_of(cut, frame->id, frame->topic_no) & shadow->mask];
     while (p >= shadow->first) {

@@ -1,5 +1,6 @@
 /*
- * The shadow: removals and cuts that the index may not have yet, by record number. Kept by the tail, under its lock.
+ * The shadow: removals and cuts that the index may not have yet, by record number. Kept by the
+ * tail, under its lock.
  */
 #ifndef STORE_SHADOW_H
 #define STORE_SHADOW_H

@@ -1,8 +1,9 @@
 /*
  * The store's own state, shared by the files of store/ above tail and index.
  *
- * Who may touch what: `queue` and what is beside it under `lock`; heads, keys, last_stored, last_import and resync by the
- * writer thread; gen and inflight under gen_lock; waiting and index_* by the index thread (waiting also under lock).
+ * Who may touch what: `queue` and what is beside it under `lock`; heads, keys, last_stored,
+ * last_import and resync by the writer thread; gen and inflight under gen_lock; waiting and index_*
+ * by the index thread (waiting also under lock).
  */
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
@@ -43,15 +44,15 @@ struct store {
     pthread_mutex_t lock;
     pthread_cond_t changed; /**< the index moved, or the queue emptied */
     struct store_op *queue, **queue_end;
-    bool writing;            /**< the writer has taken operations and not answered them */
+    bool writing;             /**< the writer has taken operations and not answered them */
     struct store_op *waiting; /**< written, answered once indexed */
-    uint64_t flush_wanted;   /**< index up to this record soon */
+    uint64_t flush_wanted;    /**< index up to this record soon */
     bool read_only;
     bool closing;
-    bool sweep_wanted;       /**< the index thread is to sweep, and says so by taking this back */
+    bool sweep_wanted; /**< the index thread is to sweep, and says so by taking this back */
     uint64_t sweep_before_ms;
-    struct err sweep_err;    /**< how it went; code 0 = well */
-    int index_error;         /**< last index_move failed so; 0 = fine */
+    struct err sweep_err;       /**< how it went; code 0 = well */
+    int index_error;            /**< last index_move failed so; 0 = fine */
     char reason[ERR_TEXT_SIZE]; /**< why read_only, or of index_error */
     bool reserve_used;
 
@@ -88,7 +89,8 @@ void workers_index(struct store *store, uint64_t in_us);
 bool writer_step(struct store *store);
 
 /* indexer.c */
-/** Moves what is due, expires, answers. Returns microseconds until it is due again, 0 = not before asked. */
+/** Moves what is due, expires, answers. Returns microseconds until it is due again, 0 = not before
+ * asked. */
 uint64_t indexer_step(struct store *store);
 /** Marks the store read-only (fail stop). */
 void store_fail(struct store *store, const struct err *why);

@@ -17,7 +17,8 @@
 #define UNINDEXED_MAX (32u * 1024 * 1024)
 #define REPLAY_BYTES (8u * 1024 * 1024)
 
-/* --- replay: what the journal has and the index has not -------------------------------------------------------- */
+/* --- replay: what the journal has and the index has not
+ * -------------------------------------------------------- */
 
 struct replay {
     struct store *store;
@@ -32,7 +33,9 @@ static int replay_move(struct replay *replay)
 {
     for (size_t i = 0; i < replay->count; i++)
         replay->records[i].bytes.ptr = replay->bytes.ptr + replay->at[i];
-    int r = replay->count ? index_move(replay->store->index, replay->records, replay->count, NULL, replay->err) : 0;
+    int r = replay->count ? index_move(replay->store->index, replay->records, replay->count, NULL,
+                                       replay->err)
+                          : 0;
     if (r == 0 && replay->count)
         atomic_store(&replay->store->indexed, replay->records[replay->count - 1].number);
     replay->count = 0;
@@ -91,7 +94,9 @@ static int replay(struct store *store, struct err *err)
     return r;
 }
 
-/* --- opening ----------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static int open_parts(struct store *store, struct err *err)
 {
@@ -135,7 +140,8 @@ static int load(struct store *store, struct err *err)
     store->last_stored = totals.newest;
     id_gen_init(&store->gen, totals.newest);
     if (heads_init(&store->heads, (uint32_t)totals.topic_last) != 0 ||
-        tail_init(&store->tail, store->options.tail_bytes, atomic_load(&store->indexed), totals.newest) != 0)
+        tail_init(&store->tail, store->options.tail_bytes, atomic_load(&store->indexed),
+                  totals.newest) != 0)
         return err_set(err, -ENOMEM, "no memory for the store");
     return 0;
 }
@@ -182,7 +188,8 @@ static struct store *create(const char *path, const struct store_options *option
     return store;
 }
 
-int store_open(struct store **out, const char *path, const struct store_options *options, struct err *err)
+int store_open(struct store **out, const char *path, const struct store_options *options,
+               struct err *err)
 {
     struct place place;
     struct store *store = create(path, options);
@@ -234,7 +241,9 @@ int store_dirfd(const struct store *store)
     return store->dirfd;
 }
 
-/* --- the queue ------------------------------------------------------------------------------------------------- */
+/* --- the queue
+ * -------------------------------------------------------------------------------------------------
+ */
 
 void store_submit(struct store *store, struct store_op *op)
 {
@@ -278,7 +287,9 @@ int store_run(struct store *store, struct store_op *op)
     return op->result;
 }
 
-/* --- the rest ---------------------------------------------------------------------------------------------------- */
+/* --- the rest
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 int store_flush(struct store *store, struct err *err)
 {
@@ -319,7 +330,8 @@ int store_stat(struct store *store, struct store_stat *out, struct err *err)
 {
     struct store_stat stat = {.format = STORE_FORMAT};
     struct engine_stat engine;
-    int r = store_flush(store, NULL); /* so that counts include what was answered; a failing index says so below */
+    int r = store_flush(
+        store, NULL); /* so that counts include what was answered; a failing index says so below */
     r = stat_index(store, &stat, err);
     if (r != 0)
         return r;

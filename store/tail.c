@@ -78,10 +78,12 @@ void tail_group_destroy(struct tail_group *group)
 
 static size_t group_bytes(const struct tail_group *group)
 {
-    return sizeof *group + group->ops.cap + group->ephemeral.cap + group->count * sizeof(struct tail_frame);
+    return sizeof *group + group->ops.cap + group->ephemeral.cap +
+           group->count * sizeof(struct tail_frame);
 }
 
-/* --- contents of the tail by hash ------------------------------------------------------------------- */
+/* --- contents of the tail by hash
+ * ------------------------------------------------------------------- */
 
 static uint64_t *content_bucket(struct tail *tail, struct span record)
 {
@@ -105,7 +107,8 @@ static void content_link(struct tail *tail, struct tail_group *group)
     }
 }
 
-/* Chains run from newer to older frames; one that was evicted ends its chain. Rebuilt when it grows. */
+/* Chains run from newer to older frames; one that was evicted ends its chain. Rebuilt when it
+ * grows. */
 static int content_grow(struct tail *tail, size_t frames)
 {
     size_t size = tail->content_mask + 1;
@@ -125,11 +128,12 @@ static int content_grow(struct tail *tail, size_t frames)
 }
 
 /*
- * The newest frame below the reference `before` that names the content. Each search begins at the bucket: chains are
- * made anew when the table grows, and references only fall along a chain.
+ * The newest frame below the reference `before` that names the content. Each search begins at the
+ * bucket: chains are made anew when the table grows, and references only fall along a chain.
  */
-static bool content_before(struct tail *tail, const struct tail_pin *pin, const uint8_t digest[static DIGEST_SIZE],
-                           uint64_t *before, struct frame *out)
+static bool content_before(struct tail *tail, const struct tail_pin *pin,
+                           const uint8_t digest[static DIGEST_SIZE], uint64_t *before,
+                           struct frame *out)
 {
     bool found = false;
     pthread_mutex_lock(&tail->lock);
@@ -148,7 +152,8 @@ static bool content_before(struct tail *tail, const struct tail_pin *pin, const 
     return found;
 }
 
-int tail_content(struct tail *tail, const struct tail_pin *pin, const uint8_t digest[static DIGEST_SIZE],
+int tail_content(struct tail *tail, const struct tail_pin *pin,
+                 const uint8_t digest[static DIGEST_SIZE],
                  int (*each)(void *arg, const struct frame *frame), void *arg)
 {
     struct frame frame;
@@ -159,7 +164,8 @@ int tail_content(struct tail *tail, const struct tail_pin *pin, const uint8_t di
     return r;
 }
 
-/* --- the writer's and the index thread's side ------------------------------------------------------------ */
+/* --- the writer's and the index thread's side
+ * ------------------------------------------------------------ */
 
 static int ring_grow(struct tail *tail)
 {
@@ -218,7 +224,8 @@ static void trim(struct tail *tail)
         evict_oldest(tail);
 }
 
-int tail_publish(struct tail *tail, struct tail_group *group, const struct tail_hide *hides, size_t hide_count)
+int tail_publish(struct tail *tail, struct tail_group *group, const struct tail_hide *hides,
+                 size_t hide_count)
 {
     int r = tail_reserve(tail, group->count, hide_count);
     if (r != 0)
@@ -278,7 +285,8 @@ void tail_evict(struct tail *tail, uint64_t number)
     pthread_mutex_unlock(&tail->lock);
 }
 
-/* --- readers ---------------------------------------------------------------------------------------------- */
+/* --- readers
+ * ---------------------------------------------------------------------------------------------- */
 
 void tail_pin(struct tail *tail, struct tail_pin *pin)
 {
@@ -351,8 +359,8 @@ size_t tail_group_seek(const struct tail_group *group, struct frame_id id)
     return low;
 }
 
-bool tail_find(struct tail *tail, const struct tail_pin *pin, struct frame_id id, struct span *record,
-               bool *ephemeral)
+bool tail_find(struct tail *tail, const struct tail_pin *pin, struct frame_id id,
+               struct span *record, bool *ephemeral)
 {
     uint64_t ordinal = tail_seek(tail, pin, id);
     if (ordinal > pin->last)

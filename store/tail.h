@@ -3,16 +3,17 @@
  * shadow: what removals and cuts hide until the index has them.
  *
  * Invariants:
- *  1. Every record above the index's last one is here. Groups leave only from the old end, only when
- *     indexed, and never while a pin taken before is held.
- *  2. Everything with an id above `floor` is here; everything stored at or below it is in the index (imports, which are
- *     never here, empty the tail up to themselves before they are answered).
+ *  1. Every record above the index's last one is here. Groups leave only from the old end, only
+ * when indexed, and never while a pin taken before is held.
+ *  2. Everything with an id above `floor` is here; everything stored at or below it is in the index
+ * (imports, which are never here, empty the tail up to themselves before they are answered).
  *  3. Removals and cuts of record n hide for every reader whose pin ends at n or later; they are
  *     forgotten with the group of record n.
  *
- * Thread rule: publish by the writer thread; tail_indexed and tail_evict by the index thread; pins and reads
- * by any thread. Groups reached through a pin are immutable (but for their rendered lines) and live
- * until it is given back. Pins are held for about a millisecond, never over a socket.
+ * Thread rule: publish by the writer thread; tail_indexed and tail_evict by the index thread; pins
+ * and reads by any thread. Groups reached through a pin are immutable (but for their rendered
+ * lines) and live until it is given back. Pins are held for about a millisecond, never over a
+ * socket.
  */
 #ifndef STORE_TAIL_H
 #define STORE_TAIL_H
@@ -41,15 +42,17 @@ struct tail_lines {
 
 /** What one commit made visible. */
 struct tail_group {
-    uint64_t ordinal;     /**< 1, 2, ... of all groups since open */
-    uint64_t number;      /**< its record; of a group of ephemeral frames only: the last record before it */
-    bool stored;          /**< has a record */
+    uint64_t ordinal; /**< 1, 2, ... of all groups since open */
+    uint64_t
+        number;  /**< its record; of a group of ephemeral frames only: the last record before it */
+    bool stored; /**< has a record */
     struct buf ops;       /**< the record's operations */
     struct buf ephemeral; /**< frame records of ephemeral frames */
     struct tail_frame *frames;
     size_t count;
     size_t ephemerals;
-    struct frame_id last_id; /**< no frame of this record or one before has a higher id. The writer sets it for imports, which are not in `frames` */
+    struct frame_id last_id; /**< no frame of this record or one before has a higher id. The writer
+                                sets it for imports, which are not in `frames` */
     _Atomic(struct tail_lines *) lines;
 };
 
@@ -75,12 +78,13 @@ struct tail {
     uint64_t number;      /**< newest record */
     uint64_t indexed;     /**< newest record in the index */
     struct frame_id floor, end;
-    size_t bytes, unindexed; /**< of groups held; of those that must stay: not indexed, or ephemeral behind such */
+    size_t bytes, unindexed; /**< of groups held; of those that must stay: not indexed, or ephemeral
+                                behind such */
     size_t budget;
     size_t frames;
     uint64_t ephemerals, lost_ephemerals; /* published, evicted since open */
-    struct tail_pin pins; /**< list head, oldest pin first */
-    uint64_t *content;    /**< buckets: packed group ordinal and frame, see tail_content */
+    struct tail_pin pins;                 /**< list head, oldest pin first */
+    uint64_t *content; /**< buckets: packed group ordinal and frame, see tail_content */
     size_t content_mask, content_used;
     struct shadow *shadow;
 };
@@ -102,7 +106,8 @@ struct tail_hide {
 };
 
 /** Makes a group visible; takes it. hides: what its record removes. -ENOMEM: nothing happened. */
-int tail_publish(struct tail *tail, struct tail_group *group, const struct tail_hide *hides, size_t hide_count);
+int tail_publish(struct tail *tail, struct tail_group *group, const struct tail_hide *hides,
+                 size_t hide_count);
 /** Reserves so that the next tail_publish with up to `hides` cannot fail. -ENOMEM. */
 int tail_reserve(struct tail *tail, size_t frames, size_t hides);
 
@@ -124,9 +129,12 @@ uint64_t tail_seek(struct tail *tail, const struct tail_pin *pin, struct frame_i
 /** Index of the first frame of the group with an id >= id; group->count when none. */
 size_t tail_group_seek(const struct tail_group *group, struct frame_id id);
 /** A frame by id within the pin; false when not there. */
-bool tail_find(struct tail *tail, const struct tail_pin *pin, struct frame_id id, struct span *record, bool *ephemeral);
-/** Calls each for frames of the tail whose content prefix fits (newest first) until it returns nonzero, which is returned. */
-int tail_content(struct tail *tail, const struct tail_pin *pin, const uint8_t digest[static DIGEST_SIZE],
+bool tail_find(struct tail *tail, const struct tail_pin *pin, struct frame_id id,
+               struct span *record, bool *ephemeral);
+/** Calls each for frames of the tail whose content prefix fits (newest first) until it returns
+ * nonzero, which is returned. */
+int tail_content(struct tail *tail, const struct tail_pin *pin,
+                 const uint8_t digest[static DIGEST_SIZE],
                  int (*each)(void *arg, const struct frame *frame), void *arg);
 
 /** The group's frames as JSON lines; rendered once, by the first who asks. NULL without memory. */

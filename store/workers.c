@@ -137,16 +137,18 @@ void workers_remove(struct store *store)
 void workers_write(struct store *store)
 {
     struct store_workers *w = store->options.workers;
+    bool wake = false;
     pthread_mutex_lock(&w->lock);
     if (!store->ready) {
         store->ready = true;
         store->next_ready = NULL;
         *w->ready_end = store;
         w->ready_end = &store->next_ready;
-        if (!store->busy)
-            pthread_cond_signal(&w->write);
+        wake = !store->busy;
     }
     pthread_mutex_unlock(&w->lock);
+    if (wake) /* without the lock, or the woken thread would run into it */
+        pthread_cond_signal(&w->write);
 }
 
 void workers_index(struct store *store, uint64_t in_us)

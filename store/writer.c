@@ -1,6 +1,6 @@
 /*
- * The writer: takes what is queued, forms a group, writes it with one sync, makes it visible, answers.
- * While it syncs the next group gathers; an idle writer takes the first append at once.
+ * The writer: takes what is queued, forms a group, writes it with one sync, makes it visible,
+ * answers. While it syncs the next group gathers; an idle writer takes the first append at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -56,7 +56,8 @@ static void refuse(struct store_op *op, int code, const char *text)
     op->done(op);
 }
 
-/* Whether the operation must find every frame where it looks: frames of imports are nowhere until they are indexed. */
+/* Whether the operation must find every frame where it looks: frames of imports are nowhere until
+ * they are indexed. */
 static bool looks_at_imports(const struct store_op *op)
 {
     bool looks = op->kind == STORE_IMPORT || op->kind == STORE_REMOVE;
@@ -65,8 +66,10 @@ static bool looks_at_imports(const struct store_op *op)
     return looks;
 }
 
-/* Why nothing can be taken now, 0 when it can. ERR_UNAVAILABLE and ERR_FULL answer; ERR_END waits. */
-static int obstacle(const struct group *group, struct store *store, const struct store_op *op, char text[static ERR_TEXT_SIZE])
+/* Why nothing can be taken now, 0 when it can. ERR_UNAVAILABLE and ERR_FULL answer; ERR_END waits.
+ */
+static int obstacle(const struct group *group, struct store *store, const struct store_op *op,
+                    char text[static ERR_TEXT_SIZE])
 {
     int r = 0;
     bool over = tail_unindexed(&store->tail) > store->options.unindexed_max;
@@ -78,13 +81,15 @@ static int obstacle(const struct group *group, struct store *store, const struct
         r = store->index_error ? ERR_FULL : ERR_END;
     else if (store->resync)
         r = store->index_error ? ERR_FULL : ERR_END;
-    else if ((group->imports || store->last_import > atomic_load(&store->indexed)) && looks_at_imports(op))
+    else if ((group->imports || store->last_import > atomic_load(&store->indexed)) &&
+             looks_at_imports(op))
         r = ERR_END;
     pthread_mutex_unlock(&store->lock);
     return r;
 }
 
-/* After a record that was not written the heads are wrong; they are loaded anew once the index is level. */
+/* After a record that was not written the heads are wrong; they are loaded anew once the index is
+ * level. */
 static int resync(struct store *store)
 {
     struct index_snap *snap;
@@ -112,8 +117,8 @@ static bool gather(struct group *group, bool *parked)
     struct store_op *op;
     char text[ERR_TEXT_SIZE];
     *parked = false;
-    while (group->ops.len + group->ephemeral.len < GROUP_BYTES && group->frame_count < GROUP_FRAMES &&
-           (op = take(store))) {
+    while (group->ops.len + group->ephemeral.len < GROUP_BYTES &&
+           group->frame_count < GROUP_FRAMES && (op = take(store))) {
         int r = obstacle(group, store, op, text);
         if (r == ERR_END) {
             put_back(store, op);
@@ -196,7 +201,8 @@ static int write_group(struct store *store, struct tail_group *built, struct err
     uint64_t number;
     if (!built->stored)
         return 0;
-    int r = store->engine->ops->append(store->engine, buf_span(&built->ops), built->number - 1, &number, err);
+    int r = store->engine->ops->append(store->engine, buf_span(&built->ops), built->number - 1,
+                                       &number, err);
     if (r != 0)
         return r;
     atomic_fetch_add(&store->groups, 1);
@@ -237,7 +243,8 @@ static void finish(struct group *group, struct store *store, bool stored)
     }
     answer(group);
     if (stored && !group->deferred)
-        workers_index(store, tail_unindexed(&store->tail) > store->options.tail_bytes ? 0 : INDEX_LATER_US);
+        workers_index(
+            store, tail_unindexed(&store->tail) > store->options.tail_bytes ? 0 : INDEX_LATER_US);
     if (store->options.published)
         store->options.published(store->options.arg);
 }

@@ -939,6 +939,14 @@ static void test_remove(void **state)
     struct store_frame frame;
     struct store_op next = {.has_expect_seq = true, .expect_seq = 6}; /* seqs are not used again */
     assert_int_equal(append_one(play, &next, &frame, "t"), 0);
+    /* What was asked for twice in one operation was counted once. */
+    struct frame_id a = put(play, "u"), b = put(play, "u"), c = put(play, "u");
+    op = (struct store_op){.kind = STORE_REMOVE, .ids = (struct frame_id[]){a, a}, .count = 2};
+    assert_int_equal(store_run(play->store, &op), 0);
+    struct frame_id d = put_frame(play, "u", NULL, LAST(3));
+    expect_last(play, "u", (struct frame_id[]){b, c, d}, 3);
+    struct frame_id e = put_frame(play, "u", NULL, LAST(3));
+    expect_last(play, "u", (struct frame_id[]){c, d, e}, 3);
 }
 
 /* --- contents

@@ -1,0 +1,207 @@
+/* Dumps: what is written is read again; what is cut, changed or out of order is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "daemon/dump.h"
+
+static const uint8_t uuid[16] = {1, 2, 3};
+
+static struct frame sample(uint64_t n)
+{
+    struct frame f = {.id = {UINT64_C(1700000000000) << 16, n},
+                      .topic = span_str("a.b"),
+                      .meta = span_str("{\"k\":1}"),
+                      .origin = span_str("me"),
+                      .ttl = {.kind = TTL_TIME, .value = 5000},
+                      .authority = AUTHORITY_EXEC,
+                      .has_hash = true,
+                      .has_content = true,
+                      .has_seq = true,
+                      .command = true,
+                      .content_size = 5,
+                      .content = span_str("hello"),
+                      .seq = n,
+                      .stamp = 77,
+                      .deadline_ms = UINT64_C(1700000005000)};
+    memset(f.digest, 0xab, DIGEST_SIZE);
+    return f;
+}
+
+/* Two frames, a content between them, the end. */
+static struct buf make_dump(void)
+{
+    struct dump_writer *w;
+    struct buf out = BUF_INIT;
+    struct frame first = sample(1), second = sample(2);
+    uint8_t digest[DIGEST_SIZE] = {9};
+    second.has_content = false;
+    second.content_size = 7;
+    assert_int_equal(dump_writer_create(&w), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid), 0);
+    assert_int_equal(dump_put_frame(w, &out, &first, false), 0);
+    assert_int_equal(dump_put_blob(w, &out, digest, 7), 0);
+    assert_int_equal(dump_put_data(w, &out, span_str("abc")), 0);
+    assert_int_equal(dump_put_data(w, &out, span_str("defg")), 0);
+    assert_int_equal(dump_put_frame(w, &out, &second, true), 0);
+    assert_int_equal(dump_put_end(w, &out), 0);
+    dump_writer_destroy(w);
+    return out;
+}
+
+/* Reads to the end or the fault. */
+static int read_all(struct span bytes, bool *ended)
+{
+    struct dump_reader *r;
+    struct dump_item item;
+    struct err err = ERR_INIT;
+    int rc;
+    assert_int_equal(dump_reader_create(&r), 0);
+    while ((rc = dump_next(r, &bytes, &item, &err)) == 0)
+        ;
+    *ended = dump_ended(r);
+    dump_reader_destroy(r);
+    return rc;
+}
+
+static void test_round_trip(void **state)
+{
+    struct buf dump = make_dump();
+    struct span rest = buf_span(&dump);
+    struct dump_reader *r;
+    struct dump_item item;
+    struct frame want = sample(1);
+    (void)state;
+    assert_int_equal(dump_reader_create(&r), 0);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_int_equal(item.type, DUMP_FRAME);
+    assert_int_equal(id_cmp(item.frame.id, want.id), 0);
+    assert_true(span_eq(item.frame.topic, want.topic) && span_eq(item.frame.meta, want.meta));
+    assert_true(span_eq(item.frame.origin, want.origin) &&
+                span_eq(item.frame.content, want.content));
+    assert_true(item.frame.has_seq && item.frame.command && item.frame.has_hash &&
+                item.frame.has_content);
+    assert_int_equal(item.frame.seq, 1);
+    assert_int_equal(item.frame.ttl.kind, TTL_TIME);
+    assert_int_equal(item.frame.ttl.value, 5000);
+    assert_int_equal(item.frame.stamp, 77);
+    assert_true(item.frame.deadline_ms == want.deadline_ms);
+    assert_int_equal(item.frame.authority, AUTHORITY_EXEC);
+    assert_memory_equal(item.frame.digest, want.digest, DIGEST_SIZE);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_true(item.type == DUMP_BLOB && item.size == 7 && item.digest[0] == 9 && !item.whole);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_true(item.type == DUMP_DATA && span_is(item.bytes, "abc") && !item.whole);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_true(item.type == DUMP_DATA && span_is(item.bytes, "defg") && item.whole);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_true(item.type == DUMP_FRAME && item.missing && !item.frame.has_content);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_int_equal(item.type, DUMP_END);
+    assert_true(dump_ended(r));
+    dump_reader_destroy(r);
+    buf_finish(&dump);
+}
+
+static void test_cut_anywhere_has_no_end(void **state)
+{
+    struct buf dump = make_dump();
+    bool ended;
+    (void)state;
+    for (size_t len = 0; len < dump.len; len++) {
+        assert_int_equal(read_all(span_of(dump.ptr, len), &ended), ERR_END);
+        assert_false(ended);
+    }
+    assert_int_equal(read_all(buf_span(&dump), &ended), ERR_END);
+    assert_true(ended);
+    buf_finish(&dump);
+}
+
+/* A byte that is changed is noticed, at the latest by the checksum at the end. */
+static void test_any_changed_byte_is_noticed(void **state)
+{
+    struct buf dump = make_dump();
+    bool ended;
+    (void)state;
+    for (size_t i = 0; i < dump.len; i++) {
+        dump.ptr[i] ^= 0x10;
+        read_all(buf_span(&dump), &ended);
+        assert_false(ended);
+        dump.ptr[i] ^= 0x10;
+    }
+    buf_finish(&dump);
+}
+
+static void test_bytes_behind_the_end(void **state)
+{
+    struct buf dump = make_dump();
+    bool ended;
+    (void)state;
+    assert_int_equal(buf_add_str(&dump, "x"), 0);
+    assert_int_equal(read_all(buf_span(&dump), &ended), ERR_INVALID);
+    buf_finish(&dump);
+}
+
+static void test_frames_out_of_order(void **state)
+{
+    struct dump_writer *w;
+    CLEAN_BUF out = BUF_INIT;
+    struct frame first = sample(2), second = sample(1);
+    bool ended;
+    (void)state;
+    assert_int_equal(dump_writer_create(&w), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid), 0);
+    assert_int_equal(dump_put_frame(w, &out, &first, false), 0);
+    assert_int_equal(dump_put_frame(w, &out, &second, false), 0);
+    dump_writer_destroy(w);
+    assert_int_equal(read_all(buf_span(&out), &ended), ERR_INVALID);
+}
+
+static void test_newer_versions_say_so(void **state)
+{
+    struct buf dump = make_dump();
+    struct span rest = buf_span(&dump);
+    struct dump_reader *r;
+    struct dump_item item;
+    struct err err = ERR_INIT;
+    (void)state;
+    dump.ptr[11] = 2;
+    assert_int_equal(dump_reader_create(&r), 0);
+    assert_int_equal(dump_next(r, &rest, &item, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "version 2"));
+    dump_reader_destroy(r);
+    buf_finish(&dump);
+}
+
+static void test_a_frame_over_the_limit(void **state)
+{
+    struct dump_writer *w;
+    CLEAN_BUF out = BUF_INIT;
+    struct frame f = sample(1);
+    uint8_t *large = calloc(1, DUMP_BODY_MAX);
+    (void)state;
+    assert_non_null(large);
+    f.meta = span_of(large, DUMP_BODY_MAX);
+    assert_int_equal(dump_writer_create(&w), 0);
+    assert_int_equal(dump_put_frame(w, &out, &f, false), ERR_TOO_LARGE);
+    assert_int_equal(out.len, 0);
+    dump_writer_destroy(w);
+    free(large);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_cut_anywhere_has_no_end),
+        cmocka_unit_test(test_any_changed_byte_is_noticed),
+        cmocka_unit_test(test_bytes_behind_the_end),
+        cmocka_unit_test(test_frames_out_of_order),
+        cmocka_unit_test(test_newer_versions_say_so),
+        cmocka_unit_test(test_a_frame_over_the_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
