@@ -25,6 +25,17 @@ int buf_reserve(struct buf *buf, size_t extra)
     return 0;
 }
 
+void buf_trim(struct buf *buf)
+{
+    if (buf->len == 0 || buf->cap - buf->len < buf->cap / 8)
+        return;
+    uint8_t *ptr = realloc(buf->ptr, buf->len);
+    if (!ptr)
+        return;
+    buf->ptr = ptr;
+    buf->cap = buf->len;
+}
+
 int buf_add(struct buf *buf, const void *bytes, size_t len)
 {
     if (len == 0)

@@ -29,6 +29,9 @@ static inline void buf_put(struct buf *buf, uint8_t byte)
     buf->ptr[buf->len++] = byte;
 }
 
+/** Gives memory beyond what is used back, where that is much. */
+void buf_trim(struct buf *buf);
+
 /** Removes `n` bytes at the front (n <= len). */
 void buf_consume(struct buf *buf, size_t n);
 

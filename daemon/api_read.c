@@ -55,6 +55,7 @@ static struct store_query store_query_of(const struct query *q)
                             .has_last = q->given & QUERY_LAST,
                             .last = q->last,
                             .follow = q->follow,
+                            .want_lines = q->follow,
                             .skip_history = q->fresh};
     bool any = query_bounds(&bounds, &s.from, &s.until);
     if (!any && q->follow)

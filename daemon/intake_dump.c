@@ -54,6 +54,11 @@ static int take_frame(struct intake *in, const struct dump_item *item)
     frame->id = f->id;
     frame->has_seq = f->has_seq;
     frame->seq = f->seq;
+    frame->has_stamp = true;
+    frame->stamp = f->stamp;
+    frame->deadline_ms = f->deadline_ms;
+    frame->command = f->command;
+    frame->origin = f->origin;
     rc = set_content(in, frame, item);
     if (rc < 0) {
         free(in->group.notes[in->group.count - 1].copy);

@@ -264,6 +264,7 @@ static void on_idle(uv_timer_t *timer)
 static int open_contents(struct daemon *d, struct err *err)
 {
     const struct store_options options = {.workers = d->workers,
+                                          .reserve = true,
                                           .published = on_published,
                                           .indexed = on_indexed,
                                           .freed = on_freed,

@@ -4,6 +4,20 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/*
+ * A sync on a good disk takes some 50 us; a processor that went to sleep meanwhile takes as long to wake (measured on a
+ * virtual machine: 40 us of a 100 us append). So with operations under way the loop looks again and again for
+ * this long before it sleeps.
+ */
+#define SPIN_NS 150000
+
+static void spin(uv_idle_t *idle)
+{
+    struct submit *submit = idle->data;
+    if (submit->pending == 0 || uv_hrtime() >= submit->spin_end_ns)
+        uv_idle_stop(idle);
+}
+
 /* Any thread. One write for all that comes before the loop has looked. */
 static void wake(struct submit *submit)
 {
@@ -64,7 +78,10 @@ int submit_init(struct submit *submit, uv_loop_t *loop, void (*on_published)(voi
     submit->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (submit->wake_fd < 0)
         return uv_translate_sys_error(errno);
-    int rc = uv_poll_init(loop, &submit->poll, submit->wake_fd);
+    submit->spin.data = submit;
+    int rc = uv_idle_init(loop, &submit->spin);
+    if (rc == 0)
+        rc = uv_poll_init(loop, &submit->poll, submit->wake_fd);
     if (rc == 0)
         rc = uv_poll_start(&submit->poll, UV_READABLE, woken);
     if (rc < 0)
@@ -85,6 +102,8 @@ void submit_op(struct submit *submit, struct submission *submission)
     submission->op.done = done;
     submission->op.owner = submission;
     submit->pending++;
+    submit->spin_end_ns = uv_hrtime() + SPIN_NS;
+    uv_idle_start(&submit->spin, spin);
     store_submit(submit->store, &submission->op);
 }
 

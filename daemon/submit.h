@@ -22,6 +22,8 @@ struct submission {
 struct submit {
     struct store *store;
     uv_poll_t poll;
+    uv_idle_t spin;       /**< active: the loop does not sleep, since a sync is about to end */
+    uint64_t spin_end_ns; /**< uv_hrtime */
     int wake_fd; /**< an eventfd: uv_async makes the loop spin while its sender is off the processor
                   */
     atomic_bool signalled;           /**< wake_fd was written and not read yet */

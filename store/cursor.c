@@ -24,8 +24,7 @@ static struct frame_id min_id(struct frame_id a, struct frame_id b)
     return id_cmp(a, b) < 0 ? a : b;
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------ */
 
 static int copy_filter(struct store_cursor *cursor, const struct store_query *query)
 {
@@ -78,6 +77,7 @@ int store_cursor_open(struct store_cursor **out, struct store *store,
         return err_set(err, -ENOMEM, "no memory for the read");
     }
     cursor->store = store;
+    cursor->want_lines = query->want_lines;
     tail_pin(&store->tail, &pin);
     set_bounds(cursor, query, &pin);
     tail_unpin(&store->tail, &pin);
@@ -108,8 +108,7 @@ uint64_t store_cursor_lost(struct store_cursor *cursor)
     return lost;
 }
 
-/* --- one frame
- * ---------------------------------------------------------------------------------------------- */
+/* --- one frame ---------------------------------------------------------------------------- */
 
 bool cursor_wants(const struct store_cursor *cursor, struct span topic)
 {
@@ -152,13 +151,21 @@ static int hand_out(struct slice *slice, const struct frame *frame, struct span 
     return 0;
 }
 
+/* A live follower gets each frame as it was appended, also one that its ttl has ended since. */
+static bool visible(const struct slice *slice, const struct frame *frame)
+{
+    struct tail *tail = &slice->cursor->store->tail;
+    if (slice->fresh)
+        return !tail_removes(tail, &slice->pin, frame);
+    bool over = frame->deadline_ms != 0 && frame->deadline_ms <= slice->now_ms;
+    return !over && !tail_hides(tail, &slice->pin, frame);
+}
+
 int slice_frame(struct slice *slice, const struct frame *frame, struct span line)
 {
     struct store_cursor *cursor = slice->cursor;
-    bool over = frame->deadline_ms != 0 && frame->deadline_ms <= slice->now_ms;
     look_at_clock(slice);
-    if (!over && cursor_wants(cursor, frame->topic) &&
-        !tail_hides(&cursor->store->tail, &slice->pin, frame)) {
+    if (cursor_wants(cursor, frame->topic) && visible(slice, frame)) {
         int r = hand_out(slice, frame, line);
         if (r != 0)
             return r;
@@ -167,8 +174,7 @@ int slice_frame(struct slice *slice, const struct frame *frame, struct span line
     return 0;
 }
 
-/* --- the tail's part
- * ---------------------------------------------------------------------------------------- */
+/* --- the tail's part ---------------------------------------------------------------------- */
 
 static int tail_entry(struct slice *slice, struct tail_group *group, size_t i)
 {
@@ -185,12 +191,15 @@ static int tail_entry(struct slice *slice, struct tail_group *group, size_t i)
         step_over(slice, entry->id);
         return 0;
     }
-    if (!slice->silent && cursor_wants(slice->cursor, frame.topic)) {
-        const struct tail_lines *lines = tail_group_lines(group);
+    if (slice->cursor->want_lines && !slice->silent && cursor_wants(slice->cursor, frame.topic)) {
+        const struct tail_lines *lines = tail_group_lines(&slice->cursor->store->tail, group);
         if (lines)
             line = span_of(lines->bytes.ptr + lines->at[i], lines->at[i + 1] - lines->at[i]);
     }
-    return slice_frame(slice, &frame, line);
+    slice->fresh = slice->live;
+    int given = slice_frame(slice, &frame, line);
+    slice->fresh = false;
+    return given;
 }
 
 static int tail_up(struct slice *slice)
@@ -228,8 +237,7 @@ static int tail_down(struct slice *slice)
     return 0;
 }
 
-/* --- a slice: index and tail joined at the floor
- * ------------------------------------------------------------------ */
+/* --- a slice: index and tail joined at the floor ------------------------------------------ */
 
 /* 1: complete up to the bound. 0: more is left. STORE_DISK is told through `disk`. */
 static int slice_up(struct slice *slice, bool *disk, struct err *err)
@@ -277,9 +285,7 @@ static int slice_down(struct slice *slice, bool *disk, struct err *err)
     return r != 0 || slice->full ? r : 1;
 }
 
-/* --- the states
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the states --------------------------------------------------------------------------- */
 
 static void history_ended(struct store_cursor *cursor)
 {

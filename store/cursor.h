@@ -21,7 +21,7 @@ struct store_cursor {
     struct pattern_list topics; /* all = no filter */
     char *stream;               /* exact topic, or NULL */
     size_t stream_len;
-    bool reverse, follow, threshold;
+    bool reverse, follow, threshold, want_lines;
     struct frame_id low, high; /* bounds of history, inclusive */
     struct frame_id until;     /* last id of all, also live; ID_MAX = none */
     /* Ascending: everything below `next` was looked at. Descending: everything above it. */
@@ -38,7 +38,7 @@ struct store_cursor {
 struct slice {
     struct store_cursor *cursor;
     struct tail_pin pin;
-    bool reverse, live, may_block, silent; /* silent: frames are counted, not handed out */
+    bool reverse, live, may_block, silent, fresh; /* silent: frames are counted, not handed out; fresh: live, and from the tail */
     struct frame_id bound;                 /* last id to look at, in the direction of the read */
     size_t budget, produced;
     uint64_t started_us;

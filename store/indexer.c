@@ -3,14 +3,17 @@
  * journal's room back, answer what waited for that, remove what expired.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/reserve.h"
 #include "store/state.h"
 
-#define MOVE_BYTES (8 * 1024 * 1024) /* records moved in one transaction, about */
-#define MOVE_RECORDS 8192
+#define MOVE_BYTES (512 * 1024) /* records moved in one transaction, about: LMDB keeps its dirty pages for good */
+#define MOVE_RECORDS 1024
 #define RETRY_US 1000000
+#define TRIM_BYTES (4 * 1024 * 1024) /* moved between two times that free memory is given back */
 #define EXPIRE_AT_ONCE 1000
 
 void store_fail(struct store *store, const struct err *why)
@@ -21,6 +24,33 @@ void store_fail(struct store *store, const struct err *why)
     store->read_only = true;
     pthread_cond_broadcast(&store->changed);
     pthread_mutex_unlock(&store->lock);
+}
+
+bool store_use_reserve(struct store *store)
+{
+    if (!store->options.reserve || !reserve_release(store->dirfd))
+        return false;
+    pthread_mutex_lock(&store->lock);
+    store->reserve_used = true;
+    snprintf(store->reason, sizeof store->reason, "the disk is full; make room, or remove frames");
+    pthread_mutex_unlock(&store->lock);
+    return true;
+}
+
+/* Room again? Then the reserve first, and writing goes on. */
+static bool refill_reserve(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    bool used = store->reserve_used;
+    pthread_mutex_unlock(&store->lock);
+    if (!used)
+        return true;
+    if (!reserve_make(store->dirfd))
+        return false;
+    pthread_mutex_lock(&store->lock);
+    store->reserve_used = false;
+    pthread_mutex_unlock(&store->lock);
+    return true;
 }
 
 /* Records of the tail above the index's last one; they stay where they are, being unindexed. */
@@ -125,7 +155,7 @@ static void not_moved(struct store *store, const struct err *err)
         workers_write(store);
 }
 
-static int move_all(struct store *store)
+static int move_all(struct store *store, size_t *bytes)
 {
     struct index_record *records = malloc(MOVE_RECORDS * sizeof *records);
     int r = records ? 0 : -ENOMEM;
@@ -134,9 +164,13 @@ static int move_all(struct store *store)
         struct err err = ERR_INIT;
         CLEAN_BUF freed = BUF_INIT;
         r = index_move(store->index, records, count, &freed, &err);
+        for (size_t i = 0; i < count; i++)
+            *bytes += records[i].bytes.len;
         if (r == 0) {
             moved(store, records[count - 1].number);
             tell_freed(store, &freed);
+        } else if (r == ERR_FULL && store_use_reserve(store)) {
+            r = 0; /* once more, with the room that gave */
         } else {
             not_moved(store, &err);
         }
@@ -145,8 +179,7 @@ static int move_all(struct store *store)
     return r;
 }
 
-/* --- expiry
- * ---------------------------------------------------------------------------------------------- */
+/* --- expiry ------------------------------------------------------------------------------- */
 
 struct expiry {
     struct store_op op;
@@ -237,13 +270,18 @@ uint64_t indexer_step(struct store *store)
     pthread_mutex_unlock(&store->lock);
     if (failed)
         return 0;
-    if (move_all(store) != 0)
+    if (move_all(store, &store->moved_bytes) != 0)
         return RETRY_US;
+    if (store->moved_bytes >= TRIM_BYTES) { /* groups come and go by the million; keep the process flat */
+        malloc_trim(0);
+        store->moved_bytes = 0;
+    }
     store->engine->ops->prepare(store->engine, &err);
     pthread_mutex_lock(&store->lock);
     bool queued = store->queue != NULL; /* parked for the index, which is level now */
     pthread_mutex_unlock(&store->lock);
     if (queued)
         workers_write(store);
-    return expire(store);
+    uint64_t due = expire(store);
+    return refill_reserve(store) || (due && due < RETRY_US) ? due : RETRY_US;
 }

@@ -10,8 +10,7 @@
 #include "store/group.h"
 #include "store/record.h"
 
-/* --- limits: what would be refused by the record's form, or by the index when it is too late
- * ------------------- */
+/* --- limits: what would be refused by the record's form, or by the index when it is too late --- */
 
 #define KEY_MAX 64
 #define SEQ_MAX (UINT64_MAX >> 1) /* of imports, so that counting on from it never ends */
@@ -49,8 +48,7 @@ static int check_frames(struct store_op *op)
     return r;
 }
 
-/* --- ids
- * ---------------------------------------------------------------------------------------------- */
+/* --- ids ---------------------------------------------------------------------------------- */
 
 static struct frame_id next_id(struct group *group)
 {
@@ -85,8 +83,7 @@ static struct frame_id op_id(struct group *group, const struct store_op *op, siz
     return id;
 }
 
-/* --- idempotency keys
- * -------------------------------------------------------------------------------------- */
+/* --- idempotency keys --------------------------------------------------------------------- */
 
 static void digest_span(XXH3_state_t *state, struct span s)
 {
@@ -170,8 +167,7 @@ static int keep_key(struct group *group, struct store_op *op, struct head *head,
                   : r;
 }
 
-/* --- conditions
- * -------------------------------------------------------------------------------------------- */
+/* --- conditions --------------------------------------------------------------------------- */
 
 static int judge_conditions(struct group *group, struct store_op *op, const struct head *head)
 {
@@ -190,9 +186,7 @@ static int judge_conditions(struct group *group, struct store_op *op, const stru
     return 0;
 }
 
-/* --- frames
- * -------------------------------------------------------------------------------------------------
- */
+/* --- frames ------------------------------------------------------------------------------- */
 
 static uint64_t deadline_of(struct ttl ttl, uint64_t born_ms)
 {
@@ -215,8 +209,11 @@ static void frame_of(struct frame *out, const struct store_frame *in, const stru
                           .content = in->content,
                           .has_seq = in->has_seq,
                           .seq = in->seq,
-                          .stamp = id_time_ms(in->id),
-                          .deadline_ms = deadline_of(in->ttl, id_time_ms(in->id))};
+                          .command = in->command,
+                          .origin = in->origin,
+                          .stamp = in->has_stamp ? in->stamp : id_time_ms(in->id),
+                          .deadline_ms = in->has_stamp ? in->deadline_ms
+                                                       : deadline_of(in->ttl, id_time_ms(in->id))};
     if (in->has_hash)
         memcpy(out->digest, in->digest, DIGEST_SIZE);
 }
@@ -295,9 +292,7 @@ int judge_append(struct group *group, struct store_op *op)
     return op->key.len ? keep_key(group, op, head, digest) : 0;
 }
 
-/* --- imports
- * -----------------------------------------------------------------------------------------------
- */
+/* --- imports ------------------------------------------------------------------------------ */
 
 #define IMPORT_AHEAD_MS 10000
 
@@ -414,8 +409,7 @@ int judge_import(struct group *group, struct store_op *op)
     return 0;
 }
 
-/* --- removals and contents
- * -------------------------------------------------------------------------------------- */
+/* --- removals and contents ---------------------------------------------------------------- */
 
 /* A negative return gives the whole group up; what concerns this frame alone goes into op->result.
  */

@@ -61,9 +61,7 @@ int store_get(struct store *store, struct frame_id id, store_sink sink, void *ar
     return r;
 }
 
-/* --- contents
- * -------------------------------------------------------------------------------------------------
- */
+/* --- contents ----------------------------------------------------------------------------- */
 
 struct content_search {
     struct store *store;
@@ -146,9 +144,7 @@ int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE],
     return r;
 }
 
-/* --- topics
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- topics ------------------------------------------------------------------------------- */
 
 struct topic_walk {
     int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq);

@@ -131,6 +131,11 @@ static bool chain_hides(const struct shadow *shadow, uint64_t number, bool cut,
     return false;
 }
 
+bool shadow_removes(const struct shadow *shadow, uint64_t number, const struct frame *frame)
+{
+    return shadow->first != shadow->next && chain_hides(shadow, number, false, frame);
+}
+
 bool shadow_hides(const struct shadow *shadow, uint64_t number, const struct frame *frame)
 {
     if (shadow->first == shadow->next)

@@ -54,7 +54,8 @@ struct store {
     struct err sweep_err;       /**< how it went; code 0 = well */
     int index_error;            /**< last index_move failed so; 0 = fine */
     char reason[ERR_TEXT_SIZE]; /**< why read_only, or of index_error */
-    bool reserve_used;
+    size_t moved_bytes; /**< by the index thread since it last gave memory back */
+    bool reserve_used; /**< the disk was full: only removals until there is room */
 
     /* The workers' side, under their lock. */
     struct store *next_store;
@@ -92,6 +93,8 @@ bool writer_step(struct store *store);
 /** Moves what is due, expires, answers. Returns microseconds until it is due again, 0 = not before
  * asked. */
 uint64_t indexer_step(struct store *store);
+/** The disk is full: gives the reserve up. True when that made room. */
+bool store_use_reserve(struct store *store);
 /** Marks the store read-only (fail stop). */
 void store_fail(struct store *store, const struct err *why);
 

@@ -11,14 +11,14 @@
 #include "base/text.h"
 #include "store/journal.h"
 #include "store/place.h"
+#include "store/reserve.h"
 #include "store/state.h"
 
-#define TAIL_BYTES (4u * 1024 * 1024)
+#define TAIL_BYTES (2u * 1024 * 1024)
 #define UNINDEXED_MAX (32u * 1024 * 1024)
 #define REPLAY_BYTES (8u * 1024 * 1024)
 
-/* --- replay: what the journal has and the index has not
- * -------------------------------------------------------- */
+/* --- replay: what the journal has and the index has not ----------------------------------- */
 
 struct replay {
     struct store *store;
@@ -94,9 +94,7 @@ static int replay(struct store *store, struct err *err)
     return r;
 }
 
-/* --- opening
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- opening ------------------------------------------------------------------------------ */
 
 static int open_parts(struct store *store, struct err *err)
 {
@@ -210,6 +208,8 @@ int store_open(struct store **out, const char *path, const struct store_options 
         destroy(store);
         return r;
     }
+    if (store->options.reserve)
+        reserve_make(store->dirfd);
     workers_add(store);
     workers_index(store, 0);
     *out = store;
@@ -241,9 +241,7 @@ int store_dirfd(const struct store *store)
     return store->dirfd;
 }
 
-/* --- the queue
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the queue ---------------------------------------------------------------------------- */
 
 void store_submit(struct store *store, struct store_op *op)
 {
@@ -287,9 +285,7 @@ int store_run(struct store *store, struct store_op *op)
     return op->result;
 }
 
-/* --- the rest
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- the rest ----------------------------------------------------------------------------- */
 
 int store_flush(struct store *store, struct err *err)
 {

@@ -82,8 +82,7 @@ static size_t group_bytes(const struct tail_group *group)
            group->count * sizeof(struct tail_frame);
 }
 
-/* --- contents of the tail by hash
- * ------------------------------------------------------------------- */
+/* --- contents of the tail by hash --------------------------------------------------------- */
 
 static uint64_t *content_bucket(struct tail *tail, struct span record)
 {
@@ -164,8 +163,7 @@ int tail_content(struct tail *tail, const struct tail_pin *pin,
     return r;
 }
 
-/* --- the writer's and the index thread's side
- * ------------------------------------------------------------ */
+/* --- the writer's and the index thread's side --------------------------------------------- */
 
 static int ring_grow(struct tail *tail)
 {
@@ -208,7 +206,7 @@ static void evict_oldest(struct tail *tail)
 {
     struct tail_group *group = tail->ring[tail->first & tail->mask];
     tail->first++;
-    tail->bytes -= group_bytes(group);
+    tail->bytes -= group_bytes(group) + group->lines_bytes;
     tail->frames -= group->count;
     tail->floor = group->last_id;
     tail->lost_ephemerals += group->ephemerals;
@@ -285,8 +283,7 @@ void tail_evict(struct tail *tail, uint64_t number)
     pthread_mutex_unlock(&tail->lock);
 }
 
-/* --- readers
- * ---------------------------------------------------------------------------------------------- */
+/* --- readers ------------------------------------------------------------------------------ */
 
 void tail_pin(struct tail *tail, struct tail_pin *pin)
 {
@@ -393,26 +390,44 @@ fail:
     return NULL;
 }
 
-const struct tail_lines *tail_group_lines(struct tail_group *group)
+const struct tail_lines *tail_group_lines(struct tail *tail, struct tail_group *group)
 {
     struct tail_lines *lines = atomic_load(&group->lines);
     if (lines)
         return lines;
     lines = render(group);
-    struct tail_lines *none = NULL;
-    if (lines && !atomic_compare_exchange_strong(&group->lines, &none, lines)) {
-        lines_destroy(lines);
-        lines = none;
+    if (!lines)
+        return NULL;
+    pthread_mutex_lock(&tail->lock);
+    struct tail_lines *first = atomic_load(&group->lines);
+    if (!first) {
+        group->lines_bytes = sizeof *lines + lines->bytes.cap + (group->count + 1) * sizeof *lines->at;
+        tail->bytes += group->lines_bytes;
+        atomic_store(&group->lines, lines);
     }
-    return lines;
+    pthread_mutex_unlock(&tail->lock);
+    if (first)
+        lines_destroy(lines);
+    return first ? first : lines;
 }
 
-bool tail_hides(struct tail *tail, const struct tail_pin *pin, const struct frame *frame)
+static bool shadowed(struct tail *tail, const struct tail_pin *pin, const struct frame *frame,
+                     bool (*hides)(const struct shadow *, uint64_t, const struct frame *))
 {
     if (shadow_count(tail->shadow) == 0)
         return false;
     pthread_mutex_lock(&tail->lock);
-    bool hidden = shadow_hides(tail->shadow, pin->number, frame);
+    bool hidden = hides(tail->shadow, pin->number, frame);
     pthread_mutex_unlock(&tail->lock);
     return hidden;
+}
+
+bool tail_hides(struct tail *tail, const struct tail_pin *pin, const struct frame *frame)
+{
+    return shadowed(tail, pin, frame, shadow_hides);
+}
+
+bool tail_removes(struct tail *tail, const struct tail_pin *pin, const struct frame *frame)
+{
+    return shadowed(tail, pin, frame, shadow_removes);
 }

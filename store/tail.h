@@ -54,6 +54,7 @@ struct tail_group {
     struct frame_id last_id; /**< no frame of this record or one before has a higher id. The writer
                                 sets it for imports, which are not in `frames` */
     _Atomic(struct tail_lines *) lines;
+    size_t lines_bytes; /**< counted for them, under the tail's lock */
 };
 
 struct shadow;
@@ -137,10 +138,15 @@ int tail_content(struct tail *tail, const struct tail_pin *pin,
                  const uint8_t digest[static DIGEST_SIZE],
                  int (*each)(void *arg, const struct frame *frame), void *arg);
 
-/** The group's frames as JSON lines; rendered once, by the first who asks. NULL without memory. */
-const struct tail_lines *tail_group_lines(struct tail_group *group);
+/**
+ * The group's frames as JSON lines; rendered once, by the first who asks, and counted in the budget. NULL without memory.
+ * The caller holds a pin.
+ */
+const struct tail_lines *tail_group_lines(struct tail *tail, struct tail_group *group);
 
 /** Whether a removal or cut of a record visible to the pin hides this frame. */
 bool tail_hides(struct tail *tail, const struct tail_pin *pin, const struct frame *frame);
+/** Whether a removal does: what a live follower is spared. It gets what last:N cut since, as it was appended. */
+bool tail_removes(struct tail *tail, const struct tail_pin *pin, const struct frame *frame);
 
 #endif

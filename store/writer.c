@@ -77,6 +77,8 @@ static int obstacle(const struct group *group, struct store *store, const struct
     memcpy(text, store->reason, ERR_TEXT_SIZE);
     if (store->read_only)
         r = ERR_UNAVAILABLE;
+    else if (store->reserve_used && op->kind != STORE_REMOVE)
+        r = ERR_FULL;
     else if (over)
         r = store->index_error ? ERR_FULL : ERR_END;
     else if (store->resync)
@@ -167,6 +169,8 @@ static void give_up(struct group *group, struct store *store, const struct err *
     }
     if (err->code == ERR_UNKNOWN || err->code == ERR_UNAVAILABLE)
         store_fail(store, err);
+    if (err->code == ERR_FULL)
+        store_use_reserve(store);
     answer(group);
     workers_index(store, 0);
 }
@@ -176,6 +180,8 @@ static int build(struct group *group, struct tail_group **out)
     struct tail_group *built = tail_group_create(group->frame_count);
     if (!built)
         return -ENOMEM;
+    buf_trim(&group->ops);
+    buf_trim(&group->ephemeral);
     built->ops = group->ops;
     built->ephemeral = group->ephemeral;
     group->ops = group->ephemeral = BUF_INIT;

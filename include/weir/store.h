@@ -26,10 +26,11 @@ void store_workers_destroy(struct store_workers *workers);
 struct store_options {
     struct store_workers *workers; /**< needed */
     uint64_t (*now_ms)(void);      /**< wall clock; NULL = the real one. For tests */
-    size_t tail_bytes;             /**< tail budget beyond what is not indexed; 0 = 4 MiB */
+    size_t tail_bytes;             /**< tail budget beyond what is not indexed; 0 = 2 MiB */
     size_t unindexed_max;          /**< appends wait above this; 0 = 32 MiB */
     uint64_t segment_start, segment_max; /**< see store/journal.h; 0 = its defaults */
     uint64_t map_size;             /**< see store/index.h; 0 = its default */
+    bool reserve;                  /**< keep some MiB of disk back, so that removals work when it is full */
     /** Called by the writer thread when something became visible. Must only wake somebody. */
     void (*published)(void *arg);
     /** Called by the index thread: every record up to `number` is in the index. May be NULL. */
@@ -72,6 +73,10 @@ struct store_frame {
     struct frame_id id; /**< import: its id. Else out */
     bool has_seq;       /**< import: restore this seq. Else out: a seq was given */
     uint64_t seq;
+    bool has_stamp;     /**< restore this S2 timestamp and deadline (import of our own dump) */
+    bool command;       /**< an S2 command record */
+    uint64_t stamp, deadline_ms;
+    struct span origin; /**< who appended through a program's address; len 0 = none */
     bool existed;       /**< out, import: the same frame was there already */
 };
 
@@ -125,6 +130,7 @@ struct store_query {
     uint64_t last; /**< the newest so many (within from and until), ascending */
     bool follow;   /**< go on with live frames */
     bool skip_history; /**< only frames appended after the cursor was opened */
+    bool want_lines;   /**< the reader copies rendered lines (struct store_item); worth it where several read the same */
 };
 
 struct store_cursor;

@@ -37,8 +37,7 @@ static void print_latency(const char *name, uint32_t *us, size_t n, uint64_t spe
     fflush(stdout);
 }
 
-/* --- the bare loop
- * --------------------------------------------------------------------------------- */
+/* --- the bare loop ------------------------------------------------------------------------ */
 
 static void bare(const char *dir, size_t n, uint32_t *us)
 {
@@ -63,8 +62,7 @@ static void bare(const char *dir, size_t n, uint32_t *us)
     unlink(path);
 }
 
-/* --- appends
- * --------------------------------------------------------------------------------------- */
+/* --- appends ------------------------------------------------------------------------------ */
 
 struct client {
     struct store_op op;
@@ -144,8 +142,7 @@ static void append_waiting(struct play *play, size_t n)
     print_latency("append and wait, 0 B", latencies, n, now_ns() - begun);
 }
 
-/* --- reads
- * ------------------------------------------------------------------------------------------ */
+/* --- reads -------------------------------------------------------------------------------- */
 
 struct lines {
     struct buf out;

@@ -52,8 +52,7 @@ static void published(void *arg)
     pthread_mutex_unlock(&lock);
 }
 
-/* --- writers
- * -------------------------------------------------------------------------------------- */
+/* --- writers ------------------------------------------------------------------------------ */
 
 static void note(const struct store_frame *frames, const int *which, size_t count)
 {
@@ -109,8 +108,7 @@ static void *writer(void *arg)
     return NULL;
 }
 
-/* --- followers
- * --------------------------------------------------------------------------------------- */
+/* --- followers ---------------------------------------------------------------------------- */
 
 struct follower {
     unsigned who;

@@ -22,8 +22,9 @@ enum state {
     ASKED,
     LIVE,
     LEAVING,
+    CUT,
     GONE
-}; /* asked for, answered, removal asked for, removal answered */
+}; /* asked for, answered, removal asked for, cut by last:N, removal answered */
 
 struct known {
     struct frame_id id;
@@ -35,6 +36,7 @@ struct reader {
     struct store_cursor *cursor;
     bool follow, reverse, done;
     struct frame_id last;
+    size_t began; /* how many frames were known when it was opened */
     size_t got, opened_at; /* frames; how many were known when it began */
     uint8_t has[FRAMES_MAX];
     bool must_have[FRAMES_MAX]; /* was live when it began, or came later: and if it still is at the
@@ -67,8 +69,7 @@ static size_t known_at(struct frame_id id)
     return FRAMES_MAX;
 }
 
-/* --- readers
- * ---------------------------------------------------------------------------------------- */
+/* --- readers ------------------------------------------------------------------------------ */
 
 static long reader_sees(void *arg, const struct store_item *item)
 {
@@ -80,7 +81,8 @@ static long reader_sees(void *arg, const struct store_item *item)
     r->got++;
     if (i == FRAMES_MAX)
         return 1; /* visible before its answer came: the end tells */
-    check(known[i].state != GONE);
+    /* A live follower gets what was cut since: as it was appended. */
+    check(known[i].state != GONE && (known[i].state != CUT || (r->follow && i >= r->began)));
     check(!r->has[i]);
     r->has[i] = 1;
     return 1;
@@ -94,7 +96,7 @@ static void reader_open(const struct store_query *query)
     check(r);
     r->follow = query->follow;
     r->reverse = query->reverse;
-    r->opened_at = known_count;
+    r->began = r->opened_at = known_count;
     for (size_t i = 0; i < known_count; i++)
         r->must_have[i] = known[i].state == LIVE;
     check(store_cursor_open(&r->cursor, play.store, query, &err) == 0);
@@ -130,8 +132,7 @@ static void reader_close(struct reader *r, bool whole)
     free(r);
 }
 
-/* --- a point
- * ------------------------------------------------------------------------------------------- */
+/* --- a point ------------------------------------------------------------------------------ */
 
 static void whole_read(void)
 {
@@ -146,7 +147,7 @@ static void whole_read(void)
         check(i == 0 || id_cmp(list.items[i - 1].id, list.items[i].id) < 0);
         if (k == FRAMES_MAX)
             continue;
-        check(known[k].state != GONE);
+        check(known[k].state != GONE && known[k].state != CUT);
         has[k] = true;
     }
     for (size_t i = 0; i < known_count; i++)
@@ -184,8 +185,7 @@ static void point(void)
         let_readers_read();
     inside = false;
 }
-/* --- the log, with points around its calls
- * ------------------------------------------------------------------ */
+/* --- the log, with points around its calls ------------------------------------------------ */
 
 struct watched {
     struct engine engine;
@@ -276,9 +276,7 @@ static void commit_ahead(struct store *store)
     point();
 }
 
-/* --- the work
- * --------------------------------------------------------------------------------------------------
- */
+/* --- the work ----------------------------------------------------------------------------- */
 
 static void note(struct frame_id id, bool last, bool imported)
 {
@@ -293,10 +291,10 @@ static void note(struct frame_id id, bool last, bool imported)
     if (!last)
         return;
     for (size_t i = known_count, left = KEEP; i-- > 0;) {
-        if (!known[i].last || known[i].state == GONE)
+        if (!known[i].last || known[i].state == GONE || known[i].state == CUT)
             continue;
         if (left == 0)
-            known[i].state = GONE;
+            known[i].state = CUT;
         else
             left--;
     }
@@ -423,8 +421,7 @@ static void hand_over(size_t tail_bytes, unsigned rounds)
     printf("ok handover-tail-%zu\n", tail_bytes);
 }
 
-/* --- ending without closing
- * ---------------------------------------------------------------------------------------- */
+/* --- ending without closing --------------------------------------------------------------- */
 
 struct shared {
     size_t count;

@@ -33,6 +33,7 @@ struct model_frame {
     bool live, has_seq;
     uint64_t seq, deadline;
     unsigned seen; /* by which followers */
+    bool removed; /* by an operation, not by a ttl */
 };
 
 struct model_topic {
@@ -109,8 +110,7 @@ static const char *content_text(int content)
     return text;
 }
 
-/* --- the model ----------------------------------------------------------------------------------
- */
+/* --- the model ---------------------------------------------------------------------------- */
 
 static size_t place_of(struct frame_id id)
 {
@@ -193,8 +193,7 @@ static void model_take(const struct store_frame *in, int topic, int content, int
         newest_stored = in->id;
 }
 
-/* --- scheduling
- * ----------------------------------------------------------------------------------- */
+/* --- scheduling --------------------------------------------------------------------------- */
 
 /* A random step of the index thread or, for removals of what expired, of the writer. */
 static void maybe_step(unsigned one_in)
@@ -205,8 +204,7 @@ static void maybe_step(unsigned one_in)
         writer_step(play.store);
 }
 
-/* --- operations
- * ------------------------------------------------------------------------------------- */
+/* --- operations --------------------------------------------------------------------------- */
 
 static int some_topic(void)
 {
@@ -397,6 +395,7 @@ static void do_remove(void)
             any |= is_visible(f);
             maybe |= !is_visible(f); /* expired: it may be there still */
             f->live = false;
+            f->removed = true;
         }
     }
     check(step_run(play.store, &op) == 0);
@@ -416,6 +415,7 @@ static void do_sweep_old(void)
         if (frames[i].live && frames[i].ttl.kind != TTL_EPHEMERAL) {
             ids[n++] = frames[i].id;
             frames[i].live = false;
+            frames[i].removed = true;
         }
     struct store_op op = {.kind = STORE_REMOVE, .ids = ids, .count = n};
     check(step_run(play.store, &op) == 0 && op.found);
@@ -538,8 +538,7 @@ static void do_clock(void)
         clock_ms += rnd(rnd(4) ? 40 : 3000);
 }
 
-/* --- followers
- * ----------------------------------------------------------------------------------------- */
+/* --- followers ---------------------------------------------------------------------------- */
 
 static void follower_open(struct follower *f, bool history)
 {
@@ -581,7 +580,8 @@ static long follower_sees(void *arg, const struct store_item *item)
     m->seen |= bit;
     f->last = m->id;
     f->got += m->ttl.kind == TTL_EPHEMERAL;
-    check(m->ttl.kind == TTL_EPHEMERAL || is_visible(m));
+    /* Also what its ttl has ended since it was appended; never what was removed. */
+    check(m->ttl.kind == TTL_EPHEMERAL || !m->removed);
     return 120;
 }
 
@@ -623,9 +623,7 @@ static void do_follow(void)
     }
 }
 
-/* --- reads
- * ------------------------------------------------------------------------------------------------
- */
+/* --- reads -------------------------------------------------------------------------------- */
 
 static void compare(const struct seen *s, const struct model_frame *m)
 {
@@ -818,9 +816,7 @@ static void check_whole(void)
           faults == 0);
 }
 
-/* --- the run
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the run ------------------------------------------------------------------------------ */
 
 static void open_with_some_budget(void)
 {

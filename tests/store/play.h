@@ -83,8 +83,7 @@ static inline long see(void *arg, const struct store_item *item)
     return 100;
 }
 
-/* --- a scratch directory and a store in it ------------------------------------------------------
- */
+/* --- a scratch directory and a store in it ------------------------------------------------ */
 
 static inline int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -143,8 +142,7 @@ static inline void play_end(struct play *play)
     remove_tree(play->path);
 }
 
-/* --- frames in
- * ------------------------------------------------------------------------------------ */
+/* --- frames in ---------------------------------------------------------------------------- */
 
 /* Any 32 bytes stand for a hash here: the store only compares them. */
 static inline void digest_of(uint8_t out[static DIGEST_SIZE], const char *text)
@@ -201,8 +199,7 @@ static inline bool take_away(struct play *play, struct frame_id id)
     return op.found;
 }
 
-/* --- frames out
- * ----------------------------------------------------------------------------------- */
+/* --- frames out --------------------------------------------------------------------------- */
 
 /* Reads until the cursor is done or idle; counts thresholds. */
 static inline int drain(struct store_cursor *cursor, size_t budget, struct seen_list *list,

@@ -12,8 +12,7 @@
 
 static struct play play;
 
-/* --- a log that fails when told
- * ------------------------------------------------------------------------ */
+/* --- a log that fails when told ----------------------------------------------------------- */
 
 struct failing {
     struct engine engine;
@@ -79,8 +78,7 @@ static void make_failing(void)
     play.store->engine = &failing->engine;
 }
 
-/* --- the log is full
- * ------------------------------------------------------------------------------------- */
+/* --- the log is full ---------------------------------------------------------------------- */
 
 enum { OPS = 6 };
 
@@ -171,8 +169,7 @@ static void full(bool indexed)
     printf("ok log-full%s\n", indexed ? "-after-index" : "");
 }
 
-/* --- the log fails for good
- * ---------------------------------------------------------------------------------- */
+/* --- the log fails for good --------------------------------------------------------------- */
 
 static void fail_stop(void)
 {
@@ -203,8 +200,7 @@ static void fail_stop(void)
     printf("ok fail-stop\n");
 }
 
-/* --- a damaged frame
- * --------------------------------------------------------------------------------------- */
+/* --- a damaged frame ---------------------------------------------------------------------- */
 
 static void mdb(int rc)
 {
@@ -296,8 +292,7 @@ static void damaged_frame(void)
     printf("ok damaged-frame\n");
 }
 
-/* --- a damaged journal
- * ---------------------------------------------------------------------------------------- */
+/* --- a damaged journal -------------------------------------------------------------------- */
 
 /* Turns a bit in the first place of the journal's files where the text stands. */
 static void damage_journal(const char *text)

@@ -48,6 +48,21 @@ static void test_addf_longer_than_the_room(void **state)
     assert_int_equal(buf.ptr[499], '7');
 }
 
+static void test_trim(void **state)
+{
+    (void)state;
+    struct buf buf = BUF_INIT;
+    buf_trim(&buf); /* nothing to give back */
+    assert_int_equal(buf_reserve(&buf, 4096), 0);
+    assert_int_equal(buf_add_str(&buf, "kept"), 0);
+    buf_trim(&buf);
+    assert_int_equal(buf.cap, 4);
+    assert_memory_equal(buf.ptr, "kept", 4);
+    assert_int_equal(buf_add_str(&buf, " and more"), 0);
+    assert_memory_equal(buf.ptr, "kept and more", 13);
+    buf_finish(&buf);
+}
+
 static void test_consume(void **state)
 {
     (void)state;
@@ -107,6 +122,7 @@ int main(void)
         cmocka_unit_test(test_starts_empty_and_grows),
         cmocka_unit_test(test_add_forms),
         cmocka_unit_test(test_addf_longer_than_the_room),
+        cmocka_unit_test(test_trim),
         cmocka_unit_test(test_consume),
         cmocka_unit_test(test_impossible_sizes_change_nothing),
         cmocka_unit_test(test_reserve_lets_put_follow),

@@ -268,16 +268,21 @@ static void test_contents(void **state)
 static void test_lines(void **state)
 {
     (void)state;
+    struct tail tail;
     struct tail_group *group = make(1, 10, 5, false, 0);
-    const struct tail_lines *lines = tail_group_lines(group);
+    assert_int_equal(tail_init(&tail, 1 << 20, 0, ID_MIN), 0);
+    assert_int_equal(tail_publish(&tail, group, NULL, 0), 0);
+    size_t before = tail.bytes;
+    const struct tail_lines *lines = tail_group_lines(&tail, group);
     assert_non_null(lines);
-    assert_ptr_equal(lines, tail_group_lines(group));
+    assert_ptr_equal(lines, tail_group_lines(&tail, group));
+    assert_true(tail.bytes > before);
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(lines->bytes.ptr[lines->at[i]], '{');
         assert_int_equal(lines->bytes.ptr[lines->at[i + 1] - 1], '\n');
     }
     assert_int_equal(lines->at[5], lines->bytes.len);
-    tail_group_destroy(group);
+    tail_finish(&tail);
     tail_group_destroy(NULL);
 }
 
