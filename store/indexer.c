@@ -261,6 +261,23 @@ static void sweep(struct store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
+/* Groups come and go by the million: free memory is given back after some MiB, and when the work pauses. */
+static void give_back(struct store *store, size_t moved_before)
+{
+    bool pause = store->moved_bytes > 0 && store->moved_bytes == moved_before;
+    if (store->moved_bytes < TRIM_BYTES && !pause)
+        return;
+    malloc_trim(0);
+    store->moved_bytes = 0;
+}
+
+/* When to look again: at the next deadline, and within a second while something is left to do. */
+static uint64_t next_look(struct store *store, uint64_t due)
+{
+    bool soon = !refill_reserve(store) || store->moved_bytes > 0;
+    return soon && (due == 0 || due > RETRY_US) ? RETRY_US : due;
+}
+
 uint64_t indexer_step(struct store *store)
 {
     struct err err = ERR_INIT;
@@ -270,18 +287,15 @@ uint64_t indexer_step(struct store *store)
     pthread_mutex_unlock(&store->lock);
     if (failed)
         return 0;
+    size_t moved_before = store->moved_bytes;
     if (move_all(store, &store->moved_bytes) != 0)
         return RETRY_US;
-    if (store->moved_bytes >= TRIM_BYTES) { /* groups come and go by the million; keep the process flat */
-        malloc_trim(0);
-        store->moved_bytes = 0;
-    }
+    give_back(store, moved_before);
     store->engine->ops->prepare(store->engine, &err);
     pthread_mutex_lock(&store->lock);
     bool queued = store->queue != NULL; /* parked for the index, which is level now */
     pthread_mutex_unlock(&store->lock);
     if (queued)
         workers_write(store);
-    uint64_t due = expire(store);
-    return refill_reserve(store) || (due && due < RETRY_US) ? due : RETRY_US;
+    return next_look(store, expire(store));
 }
