@@ -28,6 +28,8 @@ sources   = $(sort $(foreach room,$(1),$(wildcard $(room)/*.c)))
 objects   = $(patsubst %.c,$(B)/%.o,$(1))
 PROGRAMS := $(if $(wildcard cmd/main.c),$(B)/weir) $(if $(wildcard daemon/main.c),$(B)/weird)
 HEADERS  := $(sort $(wildcard include/weir/*.h $(ROOMS:%=%/*.h)))
+# What a program of libweir includes; store.h and cas.h are the daemon's.
+CLIENT_HEADERS := $(addprefix include/weir/,client.h err.h frame.h id.h span.h)
 MAN      := $(sort $(wildcard man/*.[1-9]))
 
 UNIT  := $(sort $(wildcard tests/unit/test_*.c))
@@ -219,7 +221,7 @@ install: all
 	$(Q)install -m 755 $(PROGRAMS) $(DESTDIR)$(bindir)
 	$(Q)install -m 644 $(B)/libweir.a $(DESTDIR)$(libdir)
 	$(Q)install -m 644 $(B)/weir.pc $(DESTDIR)$(libdir)/pkgconfig
-	$(Q)install -m 644 include/weir/*.h $(DESTDIR)$(includedir)/weir
+	$(Q)install -m 644 $(CLIENT_HEADERS) $(DESTDIR)$(includedir)/weir
 	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/} || exit 1; done
 	$(Q)for c in $(COMPLETIONS); do f=$(DESTDIR)$(datadir)/$$c; mkdir -p "$${f%/*}" || exit 1; \
 	  s=$${c%%/*}; $(B)/weir completion "$${s%-completion}" > "$$f" || exit 1; done
@@ -228,7 +230,7 @@ uninstall:
 	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,weir weird) $(DESTDIR)$(libdir)/libweir.a $(DESTDIR)$(libdir)/pkgconfig/weir.pc
 	$(Q)rm -f $(foreach m,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	$(Q)rm -f $(addprefix $(DESTDIR)$(datadir)/,$(COMPLETIONS)) $(addprefix $(DESTDIR)$(unitdir)/,weir.service weir.socket)
-	$(Q)rm -f $(patsubst include/%,$(DESTDIR)$(includedir)/%,$(wildcard include/weir/*.h))
+	$(Q)rm -f $(patsubst include/%,$(DESTDIR)$(includedir)/%,$(CLIENT_HEADERS))
 	$(Q)rmdir $(DESTDIR)$(includedir)/weir 2>/dev/null || :
 dist:
 	$(Q)mkdir -p build && git archive --prefix=weir-$(VERSION)/ HEAD | gzip -9n > build/weir-$(VERSION).tar.gz

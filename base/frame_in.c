@@ -9,7 +9,7 @@
 struct parse {
     struct frame_in frame;
     struct buf *scratch;
-    bool old_words;
+    bool import;
     struct err *err;
 };
 
@@ -56,7 +56,7 @@ static int take_hash(struct parse *p, struct span text)
 static int take_ttl(struct parse *p, struct span text)
 {
     p->frame.has_ttl = true;
-    return ttl_parse(&p->frame.ttl, text, p->old_words, p->err);
+    return ttl_parse(&p->frame.ttl, text, p->import, p->err);
 }
 
 static int take_content_bytes(struct parse *p, struct span bytes)
@@ -134,6 +134,19 @@ static int take_value(struct parse *p, const struct key *key, struct json_value 
     return rc;
 }
 
+/* A mistyped key of an append would lose what it holds. What reads print beside the keys may come
+ * back. */
+static int take_unknown(struct parse *p, struct span name)
+{
+    if (p->import || json_string_is(name, "timestamp") || json_string_is(name, "seq"))
+        return 0;
+    int shown = name.len < 60 ? (int)name.len : 60;
+    return err_set(
+        p->err, ERR_INVALID,
+        "the key %.*s is not known; there are topic, meta, ttl, hash, content and content_base64",
+        shown, (const char *)name.ptr);
+}
+
 static int take_members(struct parse *p, struct json_iter *it)
 {
     unsigned seen = 0;
@@ -141,8 +154,12 @@ static int take_members(struct parse *p, struct json_iter *it)
     struct json_value value;
     while (json_iter_next(it, &name, &value)) {
         size_t i = find_key(name);
-        if (i == KEY_COUNT)
+        if (i == KEY_COUNT) {
+            int unknown = take_unknown(p, name);
+            if (unknown < 0)
+                return unknown;
             continue;
+        }
         if (seen & 1u << i)
             return err_set(p->err, ERR_INVALID, "\"%s\" is there twice", keys[i].name);
         seen |= 1u << i;
@@ -153,10 +170,10 @@ static int take_members(struct parse *p, struct json_iter *it)
     return 0;
 }
 
-int frame_in_parse(struct frame_in *out, struct span line, struct buf *scratch, bool old_words,
+int frame_in_parse(struct frame_in *out, struct span line, struct buf *scratch, bool import,
                    struct err *err)
 {
-    struct parse p = {.scratch = scratch, .old_words = old_words, .err = err};
+    struct parse p = {.scratch = scratch, .import = import, .err = err};
     struct json_iter it;
     int rc = json_validate(line, META_DEPTH + 1, NULL, err);
     if (rc < 0)

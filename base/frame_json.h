@@ -34,10 +34,11 @@ struct frame_in {
 
 /**
  * Parses one object. Keys topic id hash meta ttl content content_base64; null = absent; unknown keys
- * are ignored; a key twice, wrong types, content together with content_base64: ERR_INVALID; meta over
+ * are ignored with import and refused without, but for timestamp and seq, which reads print; a key twice, wrong types, content together with content_base64: ERR_INVALID; meta over
  * META_MAX minified: ERR_TOO_LARGE; -ENOMEM. Does not check the topic rule nor which keys are needed. `scratch` keeps what had to be decoded and must outlive `out`;
- * it is reserved before spans are taken, so spans into it stay valid. old_words: see ttl_parse.
+ * it is reserved before spans are taken, so spans into it stay valid. import: also the
+ * old words of ttl_parse.
  */
-int frame_in_parse(struct frame_in *out, struct span line, struct buf *scratch, bool old_words, struct err *err);
+int frame_in_parse(struct frame_in *out, struct span line, struct buf *scratch, bool import, struct err *err);
 
 #endif

@@ -47,6 +47,8 @@ static int add_conditions(struct buf *target, const struct weir_append *a)
         rc = add_option(target, "key", a->key);
     if (rc == 0 && a->with_timestamp)
         rc = add_option(target, "with-timestamp", "true");
+    if (rc == 0 && a->with_seq)
+        rc = add_option(target, "with-seq", "true");
     return rc;
 }
 

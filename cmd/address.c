@@ -56,15 +56,21 @@ int address_check_count(const struct call *call, size_t min, size_t max)
     return 0;
 }
 
-/* A word without / or : is a host name by the address forms; a store directory of that name beside
- * us is far more likely what was meant. */
-static int parse(const struct call *call, const char *text, struct weir_addr *out, struct err *err)
+/* By the address forms a path begins with /, . or ~, and any other word is a host name. But no host
+ * name holds a /, and a store directory of that name beside us is far more likely meant. */
+static bool is_local_path(const char *text, const char *sock)
 {
     struct stat st;
+    if (!text[0] || strchr("/.~", text[0]) || strchr(text, ':'))
+        return false;
+    return strchr(text, '/') || stat(sock, &st) == 0;
+}
+
+static int parse(const struct call *call, const char *text, struct weir_addr *out, struct err *err)
+{
     char local[4096];
     int len = snprintf(local, sizeof(local), "./%s/sock", text);
-    if (!call->as_xs && !address_looks(text) && len > 0 && (size_t)len < sizeof(local) &&
-        stat(local, &st) == 0) {
+    if (!call->as_xs && len > 0 && (size_t)len < sizeof(local) && is_local_path(text, local)) {
         local[(size_t)len - strlen("/sock")] = '\0';
         return weir_addr_parse(out, local, err);
     }

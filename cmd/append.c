@@ -11,7 +11,19 @@
 #include "cmd/table.h"
 #include "cmd/target.h"
 
-enum { META = 1, TTL, CONTENT, NO_CONTENT, TIMESTAMP, KEY, EXPECT_SEQ, EXPECT_LAST, BATCH, ATOMIC };
+enum {
+    META = 1,
+    TTL,
+    CONTENT,
+    NO_CONTENT,
+    TIMESTAMP,
+    SEQ,
+    KEY,
+    EXPECT_SEQ,
+    EXPECT_LAST,
+    BATCH,
+    ATOMIC
+};
 
 static const struct option_row options[] = {
     {.id = META, .name = "meta", .arg = "JSON", .help = "any JSON, kept as given"},
@@ -22,6 +34,7 @@ static const struct option_row options[] = {
      .help = "the content, instead of standard input"},
     {.id = NO_CONTENT, .name = "no-content", .help = "none; standard input is left alone"},
     {.id = TIMESTAMP, .name = "with-timestamp", .help = "add \"timestamp\" to the printed frame"},
+    {.id = SEQ, .name = "with-seq", .help = "add \"seq\" to the printed frame"},
     {.id = KEY,
      .name = "key",
      .arg = "TEXT",
@@ -68,8 +81,7 @@ static int check_shared(const struct call *call)
     return rc == 0 ? call_check_id(call, "--expect-last", call_value(call, EXPECT_LAST)) : rc;
 }
 
-/* --- one frame
- * ------------------------------------------------------------------------------------ */
+/* --- one frame -------------------------------------------------------------------------------- */
 
 static int check_one(const struct call *call)
 {
@@ -97,6 +109,7 @@ static int append_one(const struct call *call, struct weir *w)
         .meta = call_value(call, META),
         .ttl = call_value(call, TTL),
         .with_timestamp = call_has(call, TIMESTAMP),
+        .with_seq = call_has(call, SEQ),
         .content = span_str(call_value(call, CONTENT)),
         .expect_seq = call_value(call, EXPECT_SEQ),
         .expect_last = call_value(call, EXPECT_LAST),
@@ -112,15 +125,16 @@ static int append_one(const struct call *call, struct weir *w)
     return frames_print(call, span_str(json));
 }
 
-/* --- many
- * ------------------------------------------------------------------------------------------- */
+/* --- many ------------------------------------------------------------------------------------- */
 
 static int check_batch(const struct call *call)
 {
-    static const int single[] = {META, TTL, CONTENT, NO_CONTENT, TIMESTAMP};
+    static const int single[] = {META, TTL, CONTENT, NO_CONTENT, TIMESTAMP, SEQ};
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
         if (call_has(call, single[i]))
-            return call_usage(call, "with --batch each line brings its own meta, ttl and content");
+            return call_usage(call,
+                              "with --batch each line brings its own meta, ttl and content, and a "
+                              "summary is printed");
     }
     if (!call_has(call, ATOMIC) && call_has(call, KEY))
         return call_usage(call, "with --batch a --key needs --atomic");

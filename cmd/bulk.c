@@ -35,7 +35,7 @@ long bulk_read(void *arg, void *into, size_t room)
 /* What the answer to a stream says; numbers not there stay 0. */
 struct summary {
     uint64_t frames, existing, line, committed;
-    bool has_line;
+    bool has_line, has_committed;
     struct buf message, first, last;
 };
 
@@ -60,7 +60,7 @@ static bool summary_take(struct summary *s, struct span json)
         else if (json_string_is(key, "existing"))
             json_u64(value.raw, &s->existing);
         else if (json_string_is(key, "committed"))
-            json_u64(value.raw, &s->committed);
+            s->has_committed = json_u64(value.raw, &s->committed) == 0;
         else if (json_string_is(key, "line"))
             s->has_line = json_u64(value.raw, &s->line) == 0;
         else if (json_string_is(key, "message"))
@@ -104,12 +104,15 @@ static int print_summary(const struct call *call, const struct summary *s, struc
     return output_write(buf_span(&text), &err) < 0 ? call_fail(call, &err) : 0;
 }
 
-static int print_refusal(const struct call *call, const struct weir_response *res,
-                         const struct summary *s)
+static int print_refusal(const struct call *call, const struct summary *s)
 {
     struct span message = s->message.len > 0 ? buf_span(&s->message) : span_str("refused");
+    if (!s->has_line && !s->has_committed)
+        return call_failf(call, "%.*s", SPAN_ARG(message));
     if (!s->has_line)
-        return call_failf(call, "%.*s (HTTP status %d)", SPAN_ARG(message), res->status);
+        return call_failf(call, "%.*s; %" PRIu64 " frame%s before it %s stored", SPAN_ARG(message),
+                          s->committed, s->committed == 1 ? "" : "s",
+                          s->committed == 1 ? "was" : "were");
     return call_failf(call, "line %" PRIu64 ": %.*s; %" PRIu64 " frame%s before it %s stored",
                       s->line, SPAN_ARG(message), s->committed, s->committed == 1 ? "" : "s",
                       s->committed == 1 ? "was" : "were");
@@ -147,7 +150,7 @@ static int conclude(const struct call *call, struct weir *w, const struct weir_r
         return rc;
     bool known = summary_take(&s, span_of(body, len));
     if (res->status / 100 != 2)
-        rc = print_refusal(call, res, &s);
+        rc = print_refusal(call, &s);
     else
         rc = known ? print_summary(call, &s, span_of(body, len), done)
                    : call_failf(call, "the daemon's answer is not understood");

@@ -49,7 +49,8 @@ static int fetch(const struct call *call, struct weir *w, const struct weir_requ
     if (rc == 0)
         rc = weir_check(w, &res, &err);
     if (rc == 0 && call_has(call, RANGE) && res.status != 206)
-        return call_failf(call, "--range: `%s' is no byte range", call_value(call, RANGE));
+        return call_usage(call, "--range: `%s' is no byte range: A-B, A- or -N",
+                          call_value(call, RANGE));
     if (rc == 0)
         rc = output_copy(w, call_for_people(call) ? show : NULL, NULL, &err);
     return rc < 0 ? call_fail(call, &err) : 0;

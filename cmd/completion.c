@@ -19,8 +19,7 @@ static bool takes_files(enum complete complete, unsigned takes)
     return complete == COMPLETE_FILE || complete == COMPLETE_DIR || (takes & TAKES_ADDR);
 }
 
-/* --- bash
- * -------------------------------------------------------------------------------------------- */
+/* --- bash ------------------------------------------------------------------------------------- */
 
 static void bash_value(const struct option_row *r)
 {
@@ -165,11 +164,13 @@ static void zsh_script(const char *program)
            "${line[1]} in\n");
     for (size_t i = 0; cmd_table[i]; i++)
         zsh_verb(cmd_table[i]);
-    printf("        esac\n        ;;\n    esac\n}\n\n_%s \"$@\"\n", program);
+    /* Autoloaded from $fpath the file is the function's first call; sourced it only declares it. */
+    printf("        esac\n        ;;\n    esac\n}\n\n"
+           "if [[ $funcstack[1] == _%s ]]; then\n    _%s \"$@\"\nelse\n    compdef _%s %s\nfi\n",
+           program, program, program, program);
 }
 
-/* --- fish
- * ---------------------------------------------------------------------------------------------- */
+/* --- fish ------------------------------------------------------------------------------------- */
 
 static void fish_option(const char *program, const struct cmd *cmd, const struct option_row *r)
 {
@@ -212,8 +213,7 @@ static void fish_script(const char *program)
     printf("complete -c %s -n __fish_use_subcommand -l version -d 'print the version'\n", program);
 }
 
-/* --- the verb
- * ------------------------------------------------------------------------------------------ */
+/* --- the verb --------------------------------------------------------------------------------- */
 
 static int exec(struct call *call)
 {
@@ -239,8 +239,10 @@ const struct cmd cmd_completion = {
     .group = GROUP_LOCAL,
     .summary = "print a completion script for a shell",
     .operands = "bash|zsh|fish",
-    .about = "Prints a script that completes verbs, options and paths. For bash:\n"
-             "  weir completion bash > ~/.local/share/bash-completion/completions/weir\n",
+    .about = "Prints a script that completes verbs, options and paths:\n"
+             "  weir completion bash > ~/.local/share/bash-completion/completions/weir\n"
+             "  weir completion fish > ~/.config/fish/completions/weir.fish\n"
+             "  weir completion zsh > DIR/_weir     (DIR one of $fpath, before compinit)\n",
     .complete = COMPLETE_WORDS,
     .words = words,
     .exec = exec,

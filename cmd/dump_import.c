@@ -39,8 +39,7 @@ struct dump {
     struct err err; /* why the reader gave up */
 };
 
-/* --- the list of contents
- * ----------------------------------------------------------------------------- */
+/* --- the list of contents --------------------------------------------------------------------- */
 
 static int by_digest(const void *a, const void *b)
 {
@@ -120,8 +119,7 @@ static struct content *find_content(const struct dump *d, const uint8_t digest[s
     return d->count ? bsearch(&key, d->contents, d->count, sizeof(key), by_digest) : NULL;
 }
 
-/* --- contents by themselves
- * ---------------------------------------------------------------------------- */
+/* --- contents by themselves ------------------------------------------------------------------- */
 
 static int open_content(const struct dump *d, const struct content *c, struct err *err)
 {
@@ -185,8 +183,7 @@ static int post_contents(struct dump *d, bool large_only)
     return 0;
 }
 
-/* --- the lines
- * ---------------------------------------------------------------------------------------------- */
+/* --- the lines -------------------------------------------------------------------------------- */
 
 /* The content that a frame's line names and the dump has, when it is to travel in the line. */
 static struct content *line_content(const struct dump *d, struct span line)

@@ -51,8 +51,7 @@ static int make_target(const struct call *call, const char *path, struct buf *ta
                    : call_failf(call, "out of memory");
 }
 
-/* --- one file
- * ------------------------------------------------------------------------------------------ */
+/* --- one file --------------------------------------------------------------------------------- */
 
 struct sink {
     int fd;
@@ -124,8 +123,7 @@ static int export_file(const struct call *call, struct weir *w, const char *targ
     return rc == 0 ? 0 : call_fail(call, &err);
 }
 
-/* --- a directory
- * ----------------------------------------------------------------------------------------- */
+/* --- a directory ------------------------------------------------------------------------------ */
 
 static int export_dir(const struct call *call, struct weir *w, const char *target, const char *path)
 {
@@ -143,8 +141,7 @@ static int export_dir(const struct call *call, struct weir *w, const char *targe
     return rc;
 }
 
-/* --- the verb
- * ----------------------------------------------------------------------------------------- */
+/* --- the verb --------------------------------------------------------------------------------- */
 
 static int check(const struct call *call, bool *xs)
 {

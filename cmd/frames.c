@@ -1,6 +1,7 @@
 #include "cmd/frames.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,10 +76,18 @@ int frames_body(const struct call *call, struct weir *w)
     return print_body(call, w, &count, &err) < 0 ? call_fail(call, &err) : 0;
 }
 
+/* Topics begin with a letter or _, so digits alone are meant as a count, also too many of them. */
 static bool is_number(const char *text)
 {
+    return text[0] && text[strspn(text, "0123456789")] == '\0';
+}
+
+static int check_count(const struct call *call, const char *text)
+{
     uint64_t n;
-    return text_u64(span_str(text), &n) == 0;
+    if (!text || (text_u64(span_str(text), &n) == 0 && n > 0))
+        return 0;
+    return call_usage(call, "`%s' is no count: 1 to %" PRIu64, text, UINT64_MAX);
 }
 
 size_t frames_operand_max(const struct call *call)
@@ -101,5 +110,6 @@ int frames_operands(const struct call *call, const char **pattern, const char **
                 *into, text);
         *into = text;
     }
-    return call_check_pattern(call, *pattern);
+    int rc = check_count(call, *count);
+    return rc == 0 ? call_check_pattern(call, *pattern) : rc;
 }

@@ -249,9 +249,11 @@ static int object(struct buf *out, struct span json, int depth)
     while (json_iter_next(&it, &key, &value)) {
         key = key.len >= 2 ? span_of(key.ptr + 1, key.len - 2) : key;
         bool nested = value.type == JSON_OBJECT && depth < 4;
+        /* The value brings its unit. */
+        struct span label = ends_with(key, "_ms") ? span_of(key.ptr, key.len - 3) : key;
         int rc = buf_addf(out, "%*s", depth * 2, "");
         if (rc == 0)
-            rc = put(out, DIM, key, nested ? 0 : (size_t)(14 - depth * 2));
+            rc = put(out, DIM, label, nested ? 0 : (size_t)(14 - depth * 2));
         if (rc == 0 && nested)
             rc = buf_add_str(out, "\n");
         if (rc == 0)

@@ -26,8 +26,7 @@ static const struct option_row options[] = {
     {.name = NULL},
 };
 
-/* --- what is to be imported
- * ------------------------------------------------------------------------ */
+/* --- what is to be imported ------------------------------------------------------------------- */
 
 enum kind { KIND_ONE, KIND_LINES, KIND_DUMP, KIND_EMPTY };
 
@@ -83,8 +82,7 @@ static int look(const struct call *call, int fd, struct buf *ahead, enum kind *k
     }
 }
 
-/* --- sending
- * ------------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static int make_target(const struct call *call, enum kind kind, struct buf *target)
 {
@@ -160,8 +158,7 @@ static int import_path(const struct call *call, struct weir *w, const char *path
     return import_stream(call, w, fd, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
 }
 
-/* --- operands
- * ------------------------------------------------------------------------------------------ */
+/* --- operands --------------------------------------------------------------------------------- */
 
 /* Whether a lone operand is what to import rather than where to: a file, or a directory with
  * frames. */

@@ -1,9 +1,11 @@
 /* The `weir` program: finds the verb, parses its options, runs it. Linked as `xs` it behaves as xs.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/options.h"
 
@@ -83,8 +85,24 @@ static int dispatch(const char *program, int argc, char *const argv[])
     return cmd ? run(program, cmd, argc - 2, argv + 2) : unknown_verb(program, verb);
 }
 
+/* A standard stream that was closed would give its number to the next file we open: frames meant
+ * for stdout would go into the daemon's socket. In its place stands a file that fails as a closed
+ * one does. */
+static int hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return -1;
+    }
+    return 0;
+}
+
 int main(int argc, char *argv[])
 {
+    if (hold_standard_streams() != 0)
+        return EXIT_FAILURE;
     /* A reader of stdout that goes away is noticed by write, so that the verb can end in order. */
     signal(SIGPIPE, SIG_IGN);
     return finish_stdout(dispatch(program_name(argc > 0 ? argv[0] : NULL), argc, argv));

@@ -16,7 +16,7 @@ static int begin(struct exchange *x, struct err *err)
     uint64_t announced = http_body_length(x->req);
     if (!x->query.lines && announced != UINT64_MAX && announced > INTAKE_BODY_MAX)
         return err_set(err, ERR_TOO_LARGE,
-                       "the body is over 8 MiB; use ?stream, which commits in groups");
+                       "the body is over 8 MiB; use ?stream (append --batch without --atomic), which commits in groups");
     intake_begin(in, x->query.lines ? INTAKE_LINES : INTAKE_BATCH, STORE_APPEND);
     return 0;
 }

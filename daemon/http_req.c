@@ -53,7 +53,7 @@ static uint64_t announced_length(const struct http_req *req)
 }
 
 struct head_count {
-    unsigned hosts, lengths;
+    unsigned hosts, lengths, metas;
     size_t bytes;
 };
 
@@ -64,6 +64,7 @@ static enum MHD_Result count_field(void *cls, enum MHD_ValueKind kind, const cha
     (void)kind;
     count->hosts += strcasecmp(name, "Host") == 0;
     count->lengths += strcasecmp(name, "Content-Length") == 0;
+    count->metas += strcasecmp(name, "xs-meta") == 0;
     count->bytes += strlen(name) + (value ? strlen(value) : 0) + 4;
     return MHD_YES;
 }
@@ -82,6 +83,8 @@ static bool refused(struct http_req *req)
         why = "Content-Length and Transfer-Encoding together are ambiguous";
     else if (count.lengths > 1)
         why = "more than one Content-Length header";
+    else if (count.metas > 1)
+        why = "more than one xs-meta header";
     else if (count.hosts > 1)
         why = "more than one Host header";
     else if (count.hosts == 0 && req->conn->via == HTTP_VIA_TCP && !req->old)

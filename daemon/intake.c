@@ -386,8 +386,8 @@ static bool too_long(struct intake *in)
         return false;
     fail(in, ERR_TOO_LARGE,
          in->form == INTAKE_LINES
-             ? "a line is over 8 MiB; post large content with POST /cas and name its hash"
-             : "the body is over 8 MiB; use ?stream, which commits in groups");
+             ? "a line is over 8 MiB; post large content with POST /cas (weir cas-post) and name its hash"
+             : "the body is over 8 MiB; use ?stream (append --batch without --atomic), which commits in groups");
     return true;
 }
 

@@ -167,7 +167,7 @@ static int take_one(struct intake *in, struct span line)
         return 0;
     if (in->form == INTAKE_BATCH && in->group.count == INTAKE_FRAMES_MAX)
         return err_set(&in->err, ERR_TOO_LARGE,
-                       "over %d frames; use ?stream, which commits in groups", INTAKE_FRAMES_MAX);
+                       "over %d frames; use ?stream (append --batch without --atomic), which commits in groups", INTAKE_FRAMES_MAX);
     int rc = take_line(in, line);
     if (rc < 0 && in->err.code != rc)
         err_set(&in->err, rc, "%s", err_code_text(rc));

@@ -40,6 +40,9 @@ int listen_unix_at(struct listener **out, const struct listen_options *options, 
 int listen_expose(struct listener **out, const struct listen_options *options, const char *address,
                   struct err *err);
 
+/** Whether listen_expose would take this address, as far as can be said without binding. Same errors. */
+int listen_check(const char *address, struct err *err);
+
 /** Takes over a socket that listens already (systemd). Same address rule; owns `fd` also on
  * failure. */
 int listen_fd(struct listener **out, const struct listen_options *options, int fd, struct err *err);

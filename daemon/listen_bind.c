@@ -14,6 +14,7 @@
 
 #include "base/clean.h"
 #include "base/text.h"
+#include "daemon/listen.h"
 #include "daemon/listen_bind.h"
 
 #define BACKLOG 1024
@@ -226,7 +227,8 @@ static int bind_tcp(struct bound *out, const struct addrinfo *info, const char *
     return 0;
 }
 
-static int expose_tcp(struct bound *out, const char *text, struct err *err)
+/* The loopback address that the text means; freed by freeaddrinfo. */
+static int find_tcp(struct addrinfo **out, const char *text, struct err *err)
 {
     char host[256];
     char port[8];
@@ -239,8 +241,33 @@ static int expose_tcp(struct bound *out, const char *text, struct err *err)
     int failed = getaddrinfo(*host ? host : "127.0.0.1", port, &hints, &found);
     if (failed)
         return err_set(err, ERR_INVALID, "the host in %.100s: %s", text, gai_strerror(failed));
-    rc = is_loopback(found->ai_addr) ? bind_tcp(out, found, text, err) : refuse_public(text, err);
+    if (!is_loopback(found->ai_addr)) {
+        freeaddrinfo(found);
+        return refuse_public(text, err);
+    }
+    *out = found;
+    return 0;
+}
+
+static int expose_tcp(struct bound *out, const char *text, struct err *err)
+{
+    struct addrinfo *found;
+    int rc = find_tcp(&found, text, err);
+    if (rc < 0)
+        return rc;
+    rc = bind_tcp(out, found, text, err);
     freeaddrinfo(found);
+    return rc;
+}
+
+int listen_check(const char *address, struct err *err)
+{
+    struct addrinfo *found;
+    if (address[0] == '/' || address[0] == '.')
+        return 0;
+    int rc = find_tcp(&found, address, err);
+    if (rc == 0)
+        freeaddrinfo(found);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "daemon/check.h"
+#include "daemon/listen.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/options.h"
@@ -66,6 +67,9 @@ int main(int argc, char **argv)
         break;
     }
     prepare();
+    for (unsigned i = 0; i < options.expose_count; i++) /* before anything is made */
+        if (listen_check(options.expose[i], &err) < 0)
+            return fail(&err);
     if (options.repair && check_repair(options.path, &err) < 0)
         return fail(&err);
     if (options.verify)

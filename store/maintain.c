@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/clean.h"
 #include "store/index.h"
 #include "store/journal.h"
 #include "store/place.h"
@@ -28,7 +30,12 @@ static int bench_init(struct bench *bench, const char *path, struct err *err)
 {
     struct index_options options = {0};
     struct index_snap *snap;
+    CLEAN_FREE char *format = NULL;
     *bench = (struct bench){.place = {.dirfd = -1, .lockfd = -1}};
+    if (asprintf(&format, "%s/format", path) < 0)
+        return err_set(err, -ENOMEM, "no memory");
+    if (access(format, F_OK) != 0) /* place_open would make one */
+        return err_set(err, ERR_NOT_FOUND, "there is no store at %s", path);
     int r = place_open(&bench->place, path, err);
     if (r != 0)
         return r;

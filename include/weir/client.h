@@ -107,6 +107,7 @@ struct weir_append {
     const char *meta; /**< JSON text or NULL; any size up to META_MAX */
     const char *ttl;  /**< or NULL */
     bool with_timestamp;
+    bool with_seq;
     struct span content;                              /**< or */
     long (*read)(void *arg, void *into, size_t room); /**< streamed content; NULL for the span */
     void *read_arg;

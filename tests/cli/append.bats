@@ -50,6 +50,8 @@ hello=sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=
         weir append "$store" t --no-content --ttl $ttl | grep -qF "\"ttl\":\"$ttl\""
     done
     weir append "$store" t --no-content --with-timestamp | grep -q '"timestamp":"20[^"]*+00:00"}$'
+    add numbered
+    weir append "$store" numbered --no-content --with-seq | grep -q '"seq":1}$'
 }
 
 @test "what is refused here: exit status and nothing stored" {

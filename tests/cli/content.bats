@@ -29,7 +29,7 @@ hello=sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=
     [ "$(weir cas "$store" "$hash" --range 7-)" = 789 ]
     [ "$(weir cas "$store" "$hash" --range -2)" = 89 ]
     fails 1 "outside the content" weir cas "$store" "$hash" --range 100-
-    fails 1 "is no byte range" weir cas "$store" "$hash" --range x
+    fails 2 "is no byte range" weir cas "$store" "$hash" --range x
 }
 
 @test "cas: absent and malformed hashes" {

@@ -75,6 +75,8 @@ load setup
     [ "$(weir cat s | topics_of)" = t ]
     [ "$(HOME=$dir weir cat '~/s' | topics_of)" = t ]
     [ "$(weir cat --addr "$store" | topics_of)" = t ]
+    [ "$(weir cat s/ | topics_of)" = t ]
+    [ "$(weir cat s/sock | topics_of)" = t ]
     [ "$(WEIR_ADDR=./none weir cat --addr "$store" | topics_of)" = t ]
     [ "$(WEIR_ADDR=$store weir cat | topics_of)" = t ]
     [ "$(XS_ADDR=$store weir cat | topics_of)" = t ]

@@ -153,6 +153,22 @@ same_store() {
     [ "$(weir cat "$store" | topics_of)" = t ]
 }
 
+@test "import of a cut or changed dump says so, and what was stored" {
+    fill
+    weir export "$store" whole
+    head -c 1000 whole >"cut"
+    { head -c 40 whole && printf '\377\377\377\377' && tail -c +45 whole; } >changed
+    start "$dir/other"
+    fails 1 "before it w" weir import "$dir/other" "cut"
+    fails 1 "before it w" weir import "$dir/other" changed
+    # What was stored is whole.
+    for hash in $(weir cat "$dir/other" | grep -o 'sha256-[^"]*' | sort -u); do
+        cmp <(weir cas "$store" "$hash") <(weir cas "$dir/other" "$hash")
+    done
+    weir import "$dir/other" whole
+    same_store "$store" "$dir/other"
+}
+
 @test "a lone operand is what to import when it is a dump, else the store" {
     fill
     weir export "$store" --format xs ./dump

@@ -500,3 +500,28 @@ no_hash=sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
     done
     [ "$(curl -sS --max-time 5 -o out -w '%{http_code}' -H 'Origin: http://evil.example' "http://$port/")" = 403 ]
 }
+
+@test "what would be lost silently is refused: a mistyped key, a second xs-meta" {
+    start
+    for end in /append '/append?stream'; do
+        http POST "$end" --data-binary '{"topic":"q","contnt":"x"}'
+        refused 400 invalid
+        is 400 contnt
+    done
+    http POST /append/t -d x -H 'xs-meta: 1' -H 'xs-meta: 2'
+    refused 400 invalid
+    http GET '/?count'
+    is 200 '{"count":1}'
+}
+
+@test "a refused start and a check make no store" {
+    run "$WEIR_BIN/weird" ./refused --expose bogus
+    [ "$status" -eq 1 ]
+    [ ! -e refused ]
+    run "$WEIR_BIN/weird" ./typo --verify
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"no store at ./typo"* ]]
+    run "$WEIR_BIN/weird" ./typo --repair
+    [ "$status" -eq 1 ]
+    [ ! -e typo ]
+}

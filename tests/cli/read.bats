@@ -157,6 +157,8 @@ five() {
     fails 1 "no frame on that topic" weir last "$store" nosuch 3
     fails 1 "no frame on that topic" weir first "$store" nosuch
     fails 2 "two counts" weir last "$store" 1 2
+    fails 2 "\`0' is no count" weir last "$store" t 0
+    fails 2 "99' is no count" weir first "$store" 99999999999999999999 t
     fails 2 "usage: weir last" weir last "$store" 'a*'
     fails 2 "usage: weir first" weir first "$store" 'a*'
 }

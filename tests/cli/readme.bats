@@ -20,4 +20,6 @@ readme=$BATS_TEST_DIRNAME/../../README.md
     grep -qx 'milk and bread' out
     grep -q '"topic":"weather"' out
     [ "$(grep -c '"topic":"shopping' followed)" -eq 5 ]
+    # The boundary after the two frames of history, before the three that came later.
+    sed -n 3p followed | grep -q '"topic":"xs.threshold"'
 }

@@ -70,6 +70,7 @@ setup_terminal() {
     setup_terminal
     on_terminal "weir status $store" >out
     grep -q '^frames  *1$' out
+    grep -q '^uptime  *[0-9.]* s$' out
     [ "$(on_terminal "weir cat $store --count")" = 1 ]
 }
 

@@ -79,6 +79,17 @@ verbs() {
     run ! bash -c 'weir --help >/dev/full'
 }
 
+@test "a closed stdout is a failure, and its number is not given to another file" {
+    start
+    run ! bash -c 'exec >&-; weir scru128'
+    run ! bash -c "exec >&-; weir append '$store' t --content x"
+    run ! bash -c "exec >&-; weir cat '$store' --count"
+    # Without stdin there is no content to read, which must not be taken for an empty one.
+    before=$(weir cat "$store" --count)
+    run ! bash -c "exec <&-; weir append '$store' t"
+    [ "$(weir cat "$store" --count)" = "$before" ]
+}
+
 @test "completion for bash completes verbs and options" {
     weir completion bash >comp
     bash -n comp
@@ -102,7 +113,11 @@ verbs() {
             grep -q -- "$option" comp
         done
     done
-    if command -v zsh; then weir completion zsh >comp && zsh -n comp; fi
+    if command -v zsh; then
+        mkdir zsh && weir completion zsh >zsh/_weir && zsh -n zsh/_weir
+        [ "$(zsh -fc "fpath=($dir/zsh \$fpath); autoload -U compinit; compinit -u -D; echo \$_comps[weir]")" = _weir ]
+        [ "$(zsh -fc 'autoload -U compinit; compinit -u -D; source ./zsh/_weir; echo $_comps[weir]' 2>&1)" = _weir ]
+    fi
     if command -v fish; then weir completion fish >comp && fish -n comp; fi
     fails 2 "none of bash, zsh, fish" weir completion tcsh
 }

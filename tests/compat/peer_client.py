@@ -96,15 +96,12 @@ class Peer:
         said = self.run('append', topic, *args, stdin=content)
         return json.loads(said or self.run('last', topic))
 
-    def follow(self, *args):
-        return Follower(self, args)
-
 
 class Follower:
-    """`xs cat -f`: its frames, as they come."""
+    """A command that stays: its frames, as they come, and None at its end."""
 
-    def __init__(self, peer, args):
-        self.process = subprocess.Popen([peer.program, 'cat', peer.addr, *args], stdin=subprocess.DEVNULL,
+    def __init__(self, peer, verb, *args):
+        self.process = subprocess.Popen([peer.program, verb, peer.addr, *args], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=peer.env)
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -236,7 +233,7 @@ def cat_sse(peer, t, _tcp):
 
 def follow(peer, t, _tcp):
     first = peer.append(t)
-    reader = peer.follow('-f', '-T', t)
+    reader = Follower(peer, 'cat', '-f', '-T', t)
     try:
         same(reader.next(), first, 'history')
         same(reader.next()['topic'], 'xs.threshold', 'boundary')
@@ -248,7 +245,7 @@ def follow(peer, t, _tcp):
 
 def follow_ends(peer, t, _tcp):
     peer.append(t)
-    reader = peer.follow('-f', '-T', t, '--limit', '2')
+    reader = Follower(peer, 'cat', '-f', '-T', t, '--limit', '2')
     try:
         reader.until('xs.threshold')
         second = peer.append(t)
@@ -262,7 +259,7 @@ def follow_ends(peer, t, _tcp):
 
 def follow_new_and_pulse(peer, t, _tcp):
     peer.append(t)
-    reader = peer.follow('-n', '-p', '20', '-T', t)
+    reader = Follower(peer, 'cat', '-n', '-p', '20', '-T', t)
     try:
         pulse = reader.next()
         same((pulse['topic'], pulse['ttl']), ('xs.pulse', 'ephemeral'), 'first frame')
@@ -288,11 +285,7 @@ def last(peer, t, _tcp):
 
 def last_follow(peer, t, _tcp):
     frame = peer.append(t)
-    reader = peer.follow_last = Follower.__new__(Follower)
-    reader.process = subprocess.Popen([peer.program, 'last', peer.addr, t, '-f'], stdin=subprocess.DEVNULL,
-                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=peer.env)
-    reader.lines = queue.Queue()
-    threading.Thread(target=reader._read, daemon=True).start()
+    reader = Follower(peer, 'last', t, '-f')
     try:
         same(reader.next(), frame, 'newest')
         same(reader.next()['topic'], 'xs.threshold', 'boundary')

@@ -51,12 +51,27 @@ static void test_absent_and_null(void **state)
     for (size_t i = 0; i < COUNT(texts); i++) {
         CLEAN_BUF scratch = BUF_INIT;
         struct frame_in in;
-        assert_int_equal(frame_in_parse(&in, span_str(texts[i]), &scratch, false, NULL), 0);
+        assert_int_equal(frame_in_parse(&in, span_str(texts[i]), &scratch, true, NULL), 0);
         assert_int_equal(in.topic.len, 0);
         assert_int_equal(in.meta.len, 0);
         assert_false(in.has_id || in.has_ttl || in.has_hash || in.has_content);
         assert_int_equal(in.ttl.kind, TTL_NULL);
     }
+}
+
+/* A mistyped key must not lose what it holds; what reads print may come back. */
+static void test_unknown_keys(void **state)
+{
+    (void)state;
+    CLEAN_BUF scratch = BUF_INIT;
+    struct frame_in in;
+    struct err err = ERR_INIT;
+    struct span typo = span_str("{\"topic\":\"q\",\"contnt\":\"x\"}");
+    assert_int_equal(frame_in_parse(&in, typo, &scratch, false, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "\"contnt\""));
+    assert_int_equal(frame_in_parse(&in, typo, &scratch, true, &err), 0);
+    struct span read = span_str("{\"topic\":\"q\",\"seq\":1,\"timestamp\":\"t\"}");
+    assert_int_equal(frame_in_parse(&in, read, &scratch, false, &err), 0);
 }
 
 static struct frame_in parse(const char *text, struct buf *scratch)
@@ -207,13 +222,10 @@ static void test_meta_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_absent_and_null),
-        cmocka_unit_test(test_content),
-        cmocka_unit_test(test_meta_forms),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_old_words),
-        cmocka_unit_test(test_spans_stay_good),
+        cmocka_unit_test(test_full),         cmocka_unit_test(test_absent_and_null),
+        cmocka_unit_test(test_unknown_keys), cmocka_unit_test(test_content),
+        cmocka_unit_test(test_meta_forms),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_old_words),    cmocka_unit_test(test_spans_stay_good),
         cmocka_unit_test(test_meta_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
