@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cas/dir.h"
@@ -132,12 +133,22 @@ static int place(struct cas_put *put, const uint8_t *digest, struct err *err)
     return 0;
 }
 
+/* Content that nothing names is kept for a while from the last time it was put, not the first. */
+static void renew(const struct cas *cas, const uint8_t *digest)
+{
+    char path[CAS_PATH_SIZE];
+    cas_path(path, digest);
+    (void)utimensat(cas->blobs_fd, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 /* With the digest pinned: makes sure the blob is there, whole, and on disk with its name. */
 static int settle(struct cas_put *put, const uint8_t *digest, struct err *err)
 {
     int rc = cas_dirs_make(put->cas, digest, err);
     if (rc == 0 && cas_blob_prove(put->cas, digest, put->size) < 0)
         rc = place(put, digest, err);
+    else if (rc == 0)
+        renew(put->cas, digest);
     /* Also when it was there: whoever placed it may not have come to this sync. */
     if (rc == 0)
         rc = cas_dirs_sync(put->cas, digest, err);

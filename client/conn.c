@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -102,6 +103,8 @@ static int dial_tcp(int *out, const struct weir_addr *addr, struct err *err)
     struct addrinfo *list = NULL;
     int rc = getaddrinfo(addr->host, addr->port, &hints, &list);
 
+    if (rc != 0 && strcasecmp(addr->host, "localhost") == 0) /* also where no hosts file says so */
+        rc = getaddrinfo("127.0.0.1", addr->port, &hints, &list);
     if (rc != 0)
         return err_set(err, -EHOSTUNREACH,
                        "host \"%s\" is not known (%s); a path as address starts with / or ./",

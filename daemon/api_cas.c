@@ -130,10 +130,12 @@ static long read_content(void *arg, struct http_req *req, uint8_t *into, size_t 
     struct content *c = http_state(req);
     (void)arg;
     if (c->at == c->bytes.len) {
+        if (c->busy) /* the result is the job's now */
+            return HTTP_WAIT;
         if (c->result < 0)
             return HTTP_ABORT;
         if (!c->next_ready)
-            return c->busy ? HTTP_WAIT : 0;
+            return 0;
         struct buf was = c->bytes;
         c->bytes = c->next;
         c->next = was;

@@ -15,8 +15,10 @@ static bool wants_events(const struct exchange *x)
 {
     static const char type[] = "text/event-stream";
     struct span accept = http_header(x->req, "Accept");
-    for (size_t i = 0; i + sizeof(type) - 1 <= accept.len; i++)
-        if (strncasecmp((const char *)accept.ptr + i, type, sizeof(type) - 1) == 0)
+    for (size_t i = 0, end; (end = i + sizeof(type) - 1) <= accept.len; i++)
+        if (strncasecmp((const char *)accept.ptr + i, type, sizeof(type) - 1) == 0 &&
+            (i == 0 || strchr(", \t", accept.ptr[i - 1])) &&
+            (end == accept.len || strchr(",; \t", accept.ptr[end])))
             return true;
     return false;
 }

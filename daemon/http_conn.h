@@ -20,8 +20,11 @@
 #define HTTP_POOL_SMALL (24u * 1024)
 #define HTTP_POOL_LARGE (80u * 1024)
 #define HTTP_HEAD_MAX (64u * 1024)
-/** What is read and thrown away after an early answer, so that the client gets to reading it. */
-#define HTTP_LINGER_BYTES (1024u * 1024)
+/** An unwanted body up to this is awaited before its answer is sent. */
+#define HTTP_UNWANTED_BYTES (1024u * 1024)
+/** What is read and thrown away after an early answer, so that the client gets to reading it: many
+ * send all before they look. */
+#define HTTP_LINGER_BYTES (64u * 1024 * 1024)
 #define HTTP_LINGER_MS 1000
 /** A body of known length must bring this much in each idle timeout. */
 #define HTTP_PROGRESS 1024

@@ -1,6 +1,6 @@
 /*
  * Sockets that MHD has closed while their client may still be sending: our duplicate keeps them
- * open, reads and throws away for a second or a megabyte at most, then closes.
+ * open, reads and throws away for a second or 64 MiB at most, then closes.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -99,7 +99,7 @@ static bool refused(struct http_req *req)
 static bool refuse_body(struct http_req *req)
 {
     bool known = req->body_length != UINT64_MAX;
-    return (known && req->body_length > HTTP_LINGER_BYTES) ||
+    return (known && req->body_length > HTTP_UNWANTED_BYTES) ||
            (req->body_length > 0 && http_header(req, "Expect").ptr);
 }
 
@@ -141,7 +141,7 @@ static enum MHD_Result discard(struct http_req *req, size_t *size)
 {
     req->pending += *size;
     *size = 0;
-    if (req->pending <= HTTP_LINGER_BYTES)
+    if (req->pending <= (req->direct ? HTTP_LINGER_BYTES : HTTP_UNWANTED_BYTES))
         return MHD_YES;
     if (req->direct)
         return MHD_NO;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -239,6 +240,8 @@ static int find_tcp(struct addrinfo **out, const char *text, struct err *err)
     struct addrinfo *found = NULL;
     /* Not AI_PASSIVE: an empty host is loopback, never every address. */
     int failed = getaddrinfo(*host ? host : "127.0.0.1", port, &hints, &found);
+    if (failed && strcasecmp(host, "localhost") == 0) /* also where no hosts file says so */
+        failed = getaddrinfo("127.0.0.1", port, &hints, &found);
     if (failed)
         return err_set(err, ERR_INVALID, "the host in %.100s: %s", text, gai_strerror(failed));
     if (!is_loopback(found->ai_addr)) {

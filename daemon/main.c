@@ -12,8 +12,8 @@
 #include "daemon/loop.h"
 #include "daemon/options.h"
 
-#define EXIT_LOCKED                                                                                \
-    75 /* the store is another process's: whoever started us may wait for that one */
+/* With --ready-fd: the store is another process's, which whoever started us may wait for. */
+#define EXIT_LOCKED 75
 
 /* Many readers of a file each may hold a descriptor: all that we may have. */
 static void raise_descriptors(void)
@@ -37,10 +37,10 @@ static void prepare(void)
     mallopt(M_MMAP_THRESHOLD, 512 * 1024);
 }
 
-static int fail(const struct err *err)
+static int fail(const struct options *options, const struct err *err)
 {
     fprintf(stderr, "weird: %s\n", err->text);
-    return err->code == ERR_LOCKED ? EXIT_LOCKED : 1;
+    return err->code == ERR_LOCKED && options->ready_fd >= 0 ? EXIT_LOCKED : 1;
 }
 
 static int serve(const struct options *options)
@@ -48,10 +48,10 @@ static int serve(const struct options *options)
     struct err err = ERR_INIT;
     struct log *log;
     if (log_create(&log, options->log, &err) < 0)
-        return fail(&err);
+        return fail(options, &err);
     int rc = loop_serve(options, log, &err);
     log_destroy(log);
-    return rc < 0 ? fail(&err) : 0;
+    return rc < 0 ? fail(options, &err) : 0;
 }
 
 int main(int argc, char **argv)
@@ -69,10 +69,10 @@ int main(int argc, char **argv)
     prepare();
     for (unsigned i = 0; i < options.expose_count; i++) /* before anything is made */
         if (listen_check(options.expose[i], &err) < 0)
-            return fail(&err);
+            return fail(&options, &err);
     if (options.repair && check_repair(options.path, &err) < 0)
-        return fail(&err);
+        return fail(&options, &err);
     if (options.verify)
-        return check_verify(options.path, &err) < 0 ? fail(&err) : 0;
+        return check_verify(options.path, &err) < 0 ? fail(&options, &err) : 0;
     return options.repair ? 0 : serve(&options);
 }

@@ -66,6 +66,8 @@ int judge_content(struct group *group, struct store_op *op);
 
 /** After a frame with ttl last:keep: cuts the topic to so many. */
 int cut_topic(struct group *group, struct head *head, uint64_t keep, struct err *err);
+/** After frame `i` of an import: whatever its place, the newest frame's ttl last:N holds again. */
+int cut_after_import(struct group *group, struct head *head, struct store_op *op, size_t i);
 /** Notes that a frame of the topic is removed. */
 int group_remove(struct group *group, struct head *head, const struct frame *frame);
 

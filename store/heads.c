@@ -109,7 +109,7 @@ struct head *heads_add(struct heads *heads, struct span name)
     return head;
 }
 
-int head_push_recent(struct head *head, uint64_t seq, uint64_t number)
+int head_push_recent(struct head *head, struct frame_id id, uint64_t seq, uint64_t number)
 {
     bool full = head->recent_at + head->recent_count == head->recent_cap;
     if (full && head->recent_at > head->recent_cap / 2) {
@@ -124,7 +124,7 @@ int head_push_recent(struct head *head, uint64_t seq, uint64_t number)
         head->recent = recent;
         head->recent_cap = cap;
     }
-    head->recent[head->recent_at + head->recent_count++] = (struct head_recent){seq, number};
+    head->recent[head->recent_at + head->recent_count++] = (struct head_recent){id, seq, number};
     return 0;
 }
 

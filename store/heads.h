@@ -11,6 +11,7 @@
 
 /** A frame of the topic that the index may not have yet. */
 struct head_recent {
+    struct frame_id id;
     uint64_t seq;
     uint64_t number; /**< its record */
 };
@@ -53,7 +54,7 @@ struct head *heads_find(const struct heads *heads, struct span name);
 struct head *heads_add(struct heads *heads, struct span name);
 
 /** Notes a live frame; -ENOMEM. */
-int head_push_recent(struct head *head, uint64_t seq, uint64_t number);
+int head_push_recent(struct head *head, struct frame_id id, uint64_t seq, uint64_t number);
 /** Forgets recents that the index has. */
 void head_drop_recent(struct head *head, uint64_t indexed);
 /** A frame was removed: takes it out of the recents if it is there. */

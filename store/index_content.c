@@ -85,8 +85,9 @@ static bool loose_get(struct index_txn *txn, const uint8_t *digest, struct span 
 void index_loose_add(struct index_txn *txn, const uint8_t digest[static DIGEST_SIZE],
                      uint64_t time_ms, struct span bytes)
 {
-    struct span key = span_of(digest, DIGEST_SIZE);
-    if (index_txn_has(txn, TABLE_LOOSE, key))
+    struct span was, key = span_of(digest, DIGEST_SIZE);
+    if (index_txn_get(txn, TABLE_LOOSE, key, &was) && was.len >= LOOSE_HEAD &&
+        get_be64(was.ptr) >= time_ms)
         return;
     struct buf value = BUF_INIT;
     uint8_t head[LOOSE_HEAD];

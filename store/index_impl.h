@@ -86,7 +86,7 @@ void index_name_add(struct index_txn *txn, struct span name, uint32_t no);
 
 /** Whether a frame names the content. */
 bool index_content_named(struct index_txn *txn, const uint8_t digest[static DIGEST_SIZE]);
-/** Stores loose content unless it is there. */
+/** Stores loose content; of what is there the time is renewed. */
 void index_loose_add(struct index_txn *txn, const uint8_t digest[static DIGEST_SIZE],
                      uint64_t time_ms, struct span bytes);
 /** Copies content that lies in a frame's record into `loose`, for a frame that only names it. */

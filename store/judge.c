@@ -235,7 +235,7 @@ static int head_take(struct group *group, struct head *head, struct frame *frame
     if (head->recent_at + head->recent_count == head->recent_cap)
         head_drop_recent(head, group->snap ? index_snap_number(group->snap)
                                            : atomic_load(&group->store->indexed));
-    return head_push_recent(head, frame->seq, group->number);
+    return head_push_recent(head, frame->id, frame->seq, group->number);
 }
 
 static int append_frame(struct group *group, struct store_op *op, size_t i)
@@ -330,7 +330,7 @@ static int judge_import_frame(struct group *group, struct store_op *op, size_t i
     struct store_frame *in = &op->frames[i];
     char text[ID_TEXT_LEN + 1];
     struct head *head;
-    in->existed = false;
+    in->existed = in->gone = false;
     id_format(text, in->id);
     if (id_is_zero(in->id) || (in->has_seq && in->seq > SEQ_MAX))
         return err_set(&op->err, ERR_INVALID, "frame %s: its %s is out of range", text,
@@ -389,7 +389,8 @@ static int import_frame(struct group *group, struct store_op *op, size_t i)
         return r;
     bool above = raise_ids(group, in->id);
     group->imports |= !above;
-    return group_add_frame(group, &frame, !above);
+    r = group_add_frame(group, &frame, !above);
+    return r == 0 ? cut_after_import(group, head, op, i) : r;
 }
 
 int judge_import(struct group *group, struct store_op *op)

@@ -14,7 +14,7 @@
 #include "store/reserve.h"
 #include "store/state.h"
 
-#define TAIL_BYTES (2u * 1024 * 1024)
+#define TAIL_BYTES (1024 * 1024)
 #define UNINDEXED_MAX (32u * 1024 * 1024)
 #define REPLAY_BYTES (8u * 1024 * 1024)
 

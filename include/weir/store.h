@@ -26,7 +26,7 @@ void store_workers_destroy(struct store_workers *workers);
 struct store_options {
     struct store_workers *workers; /**< needed */
     uint64_t (*now_ms)(void);      /**< wall clock; NULL = the real one. For tests */
-    size_t tail_bytes;             /**< tail budget beyond what is not indexed; 0 = 2 MiB */
+    size_t tail_bytes;             /**< tail budget beyond what is not indexed; 0 = 1 MiB */
     size_t unindexed_max;          /**< appends wait above this; 0 = 32 MiB */
     uint64_t segment_start, segment_max; /**< see store/journal.h; 0 = its defaults */
     uint64_t map_size;             /**< see store/index.h; 0 = its default */
@@ -78,6 +78,7 @@ struct store_frame {
     uint64_t stamp, deadline_ms;
     struct span origin; /**< who appended through a program's address; len 0 = none */
     bool existed;       /**< out, import: the same frame was there already */
+    bool gone;          /**< out, import: not kept, its topic's newest frame has last:N */
 };
 
 struct store_op {

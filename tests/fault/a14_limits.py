@@ -152,6 +152,16 @@ class Limits:
                 claim(more, 'a quiet follower was cut')
                 data += more
 
+    def answer_after_all(self):
+        """A client that sends all before it reads gets the refusal, not a broken pipe."""
+        size = (8 << 20) + 1
+        heads = (b'Content-Length: %d\r\n\r\n' % size, b'Transfer-Encoding: chunked\r\n\r\n%x\r\n' % size)
+        for head in heads:
+            with self.raw() as sock:
+                sock.sendall(b'POST /append HTTP/1.1\r\nHost: x\r\n' + head + b'x' * size)
+                status = status_of(sock)
+                claim(status == 413, 'a batch of 8 MiB and a byte is answered with %s', status)
+
     def half_close(self):
         with self.raw() as sock:
             sock.sendall(b'POST /append/half HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello')
@@ -196,7 +206,7 @@ class Limits:
 def run(opts, report, tmp):
     limits = Limits(opts, tmp)
     cases = ['large_head', 'many_headers', 'long_target', 'nonsense', 'contradicting_lengths', 'long_line',
-             'large_batch', 'silent_client', 'half_a_head', 'slow_head', 'stopped_upload', 'follower_stays',
+             'large_batch', 'answer_after_all', 'silent_client', 'half_a_head', 'slow_head', 'stopped_upload', 'follower_stays',
              'half_close', 'early_close', 'pipelined', 'everything_freed']
     with limits.daemon:
         for name in cases:

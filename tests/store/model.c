@@ -461,6 +461,14 @@ static struct frame_id import_id(void)
     }
 }
 
+/* The newest frame's last:N holds, wherever the import came in. */
+static void model_import_cut(int topic)
+{
+    struct model_frame *newest = model_find(topics[topic].last_id);
+    if (newest && newest->live && newest->topic == topic && newest->ttl.kind == TTL_LAST)
+        model_cut(topic, newest->ttl.value);
+}
+
 static void do_import(void)
 {
     struct store_frame in[4];
@@ -511,6 +519,7 @@ static void do_import(void)
         model_take(&in[i], made_of[i].topic, made_of[i].content, made_of[i].meta);
         /* One that is below what a follower read need not come to it any more. */
         model_find(in[i].id)->seen = seen | 1u << 31;
+        model_import_cut(made_of[i].topic);
     }
 }
 

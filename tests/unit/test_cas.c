@@ -402,6 +402,26 @@ static int look_and_remove(void *arg, const uint8_t digest[static DIGEST_SIZE], 
     return cas_remove(seen->cas, digest, NULL);
 }
 
+/* What nothing names is kept for a while from the last time it was put. */
+static void putting_again_renews(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t digest[DIGEST_SIZE];
+    char path[CAS_PATH_SIZE];
+    const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    store(f->cas, span_str("posted twice"), digest);
+    cas_path(path, digest);
+    assert_int_equal(utimensat(f->cas->blobs_fd, path, long_ago, 0), 0);
+    struct seen seen = {.cas = f->cas};
+    assert_int_equal(cas_walk(f->cas, look, &seen, NULL), 0);
+    assert_int_equal(seen.mtime_max, 1000 * 1000);
+    store(f->cas, span_str("posted twice"), digest);
+    seen = (struct seen){.cas = f->cas};
+    assert_int_equal(cas_walk(f->cas, look, &seen, NULL), 0);
+    assert_int_equal(seen.count, 1);
+    assert_true(seen.mtime_max / 1000 + 600 > (uint64_t)time(NULL));
+}
+
 static void walk_sees_all(void **state)
 {
     struct fixture *f = *state;
@@ -456,6 +476,7 @@ int main(void)
         CASE(many_pins),
         CASE(threads_put_the_same),
         CASE(open_empties_tmp),
+        CASE(putting_again_renews),
         CASE(walk_sees_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,7 +79,7 @@ static void test_recent(void **state)
     head_cut_recent(head, 10);
     expect_recent(head, NULL, 0);
     for (uint64_t seq = 0; seq < 6; seq++)
-        assert_int_equal(head_push_recent(head, seq * 2, 100 + seq / 2), 0);
+        assert_int_equal(head_push_recent(head, ID_MIN, seq * 2, 100 + seq / 2), 0);
     head_remove_recent(head, 5); /* a hole */
     expect_recent(head, (uint64_t[]){0, 2, 4, 6, 8, 10}, 6);
     head_remove_recent(head, 4);
@@ -102,7 +102,7 @@ static void test_recent_stays_small(void **state)
     assert_int_equal(heads_init(&heads, 0), 0);
     struct head *head = heads_add(&heads, span_str("a"));
     for (uint64_t seq = 0; seq < 100000; seq++) {
-        assert_int_equal(head_push_recent(head, seq, seq), 0);
+        assert_int_equal(head_push_recent(head, ID_MIN, seq, seq), 0);
         if (seq >= 10)
             head_cut_recent(head, seq - 9);
         assert_int_equal(head->recent[head->recent_at + head->recent_count - 1].seq, seq);

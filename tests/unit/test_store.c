@@ -624,6 +624,11 @@ static void test_sweep(void **state)
     clock_ms += 1000;
     assert_int_equal(store_sweep(play->store, 2000, &err), 0);
     assert_int_equal(find_content(play, "loose", &place, true), 0);
+    /* Its age counts from the last time it was posted. */
+    assert_int_equal(store_run(play->store, &loose), 0);
+    assert_int_equal(store_sweep(play->store, 500, &err), 0);
+    assert_int_equal(find_content(play, "loose", &place, true), 0);
+    clock_ms += 1000;
     assert_int_equal(store_sweep(play->store, 500, &err), 0);
     assert_int_equal(find_content(play, "loose", &place, true), ERR_NOT_FOUND);
 }

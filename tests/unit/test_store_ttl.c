@@ -76,6 +76,50 @@ static void test_last_with_old_imports(void **state)
     expect_last(play, "t", (struct frame_id[]){ids[7], frames[1].id}, 2);
 }
 
+/* last:N holds also when frames come in by import: before, between and behind those that are there,
+ * one by one or together, and readers never see more. */
+static void test_last_holds_over_imports(void **state)
+{
+    enum { N = 9 };
+    struct play *play = *state;
+    struct frame_id ids[N];
+    struct store_frame in[N];
+    struct store_op op = {.kind = STORE_IMPORT, .frames = in, .count = 0};
+    for (uint64_t i = 0; i < N; i++)
+        ids[i] = (struct frame_id){(clock_ms - 100000 + i) << 16, 1};
+    for (int i = 3; i < N; i += 2) { /* 3 5 7: together, each the newest */
+        in[op.count] = frame_in("t", LAST(2));
+        in[op.count++].id = ids[i];
+    }
+    assert_int_equal(store_run(play->store, &op), 0);
+    expect_last(play, "t", (struct frame_id[]){ids[5], ids[7]}, 2);
+    in[0] = frame_in("t", LAST(2)); /* older than all: gone at once */
+    in[0].id = ids[4];
+    op.count = 1;
+    assert_int_equal(store_run(play->store, &op), 0);
+    expect_last(play, "t", (struct frame_id[]){ids[5], ids[7]}, 2);
+    for (int i = 0; i < 4; i++) { /* old, between, newest without last, its rule is not theirs */
+        in[i] = frame_in("t", FOREVER);
+        in[i].id = ids[(int[]){0, 6, 2, 8}[i]];
+    }
+    op.count = 3;
+    assert_int_equal(store_run(play->store, &op), 0);
+    expect_last(play, "t", (struct frame_id[]){ids[6], ids[7]}, 2);
+    op.frames = in + 3;
+    op.count = 1;
+    assert_int_equal(store_run(play->store, &op), 0);
+    expect_last(play, "t", (struct frame_id[]){ids[6], ids[7], ids[8]}, 3);
+    play_reopen(play);
+    expect_last(play, "t", (struct frame_id[]){ids[6], ids[7], ids[8]}, 3);
+    struct frame_id live[3] = {put_frame(play, "u", NULL, LAST(2)),
+                               put_frame(play, "u", NULL, LAST(2))};
+    import_at(play, "u", (struct frame_id){live[0].hi, live[0].lo + 1}, 0);
+    live[0].lo++;
+    expect_last(play, "u", live, 2);
+    play_reopen(play);
+    expect_last(play, "u", live, 2);
+}
+
 static void test_huge_first_cut(void **state)
 {
     enum { N = 20000, OLD = 2000 };
@@ -265,11 +309,11 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_last_is_exact),          CASE(test_last_with_removes),
-        CASE(test_last_with_old_imports),  CASE(test_huge_first_cut),
-        CASE(test_readers_never_see_more), CASE(test_time_by_clock),
-        CASE(test_time_by_timer),          CASE(test_many_expire),
-        CASE(test_ephemeral_only_live),
+        CASE(test_last_is_exact),         CASE(test_last_with_removes),
+        CASE(test_last_with_old_imports), CASE(test_last_holds_over_imports),
+        CASE(test_huge_first_cut),        CASE(test_readers_never_see_more),
+        CASE(test_time_by_clock),         CASE(test_time_by_timer),
+        CASE(test_many_expire),           CASE(test_ephemeral_only_live),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
