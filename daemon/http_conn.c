@@ -7,8 +7,10 @@
  * half-close until keepalive probes or our next bytes meet a reset.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -148,6 +150,34 @@ static void idle_expired(struct http_conn *conn)
     conn_cut(conn);
 }
 
+/*
+ * The client ended its side in the middle of a request. MHD does not see that when the end came
+ * together with the last bytes (edge-triggered, and the read before was short), so it is looked for
+ * here.
+ */
+static bool ended_early(const struct http_conn *conn)
+{
+    int left = 0;
+    struct pollfd poll_fd = {.fd = conn->fd, .events = POLLRDHUP};
+    if (!conn->req || conn->req->phase > REQ_BODY || conn->suspended || conn->cut)
+        return false;
+    return ioctl(conn->fd, FIONREAD, &left) == 0 && left == 0 && poll(&poll_fd, 1, 0) == 1 &&
+           (poll_fd.revents & POLLRDHUP);
+}
+
+static void end_early(struct timed_list *list)
+{
+    struct http_conn *next;
+    for (struct http_conn *conn = list->first; conn; conn = next) {
+        next = conn->timed_next;
+        if (!ended_early(conn))
+            continue;
+        untime(conn);
+        reply_ended(conn->fd);
+        conn_cut(conn);
+    }
+}
+
 static void linger_expired(struct http_conn *conn)
 {
     if (!conn->req || conn->req->direct || conn->cut) {
@@ -171,6 +201,7 @@ void conn_tick(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
     uint64_t now = uv_now(server->loop);
+    end_early(&server->idle);
     expire(&server->idle, now, idle_expired);
     expire(&server->lingering, now, linger_expired);
     linger_tick(server, now);

@@ -171,6 +171,8 @@ void reply_error(struct http_req *req, int status, const char *code, const char 
 void reply_direct(struct http_req *req);
 /** The same for a connection whose request is not there yet. */
 void reply_timeout(int fd);
+/** Tells a client whose request ended before its end. */
+void reply_ended(int fd);
 
 /* --- draining after the end (http_linger.c) --- */
 

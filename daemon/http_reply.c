@@ -253,3 +253,12 @@ void reply_timeout(int fd)
         "{\"error\":\"invalid\",\"message\":\"the request was not sent in time\"}\n";
     send_raw(fd, span_str(late));
 }
+
+void reply_ended(int fd)
+{
+    static const char cut[] =
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\nContent-Length: 66\r\n\r\n"
+        "{\"error\":\"invalid\",\"message\":\"the request was cut in its middle\"}\n";
+    send_raw(fd, span_str(cut));
+}

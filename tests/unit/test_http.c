@@ -324,6 +324,30 @@ static void test_half_close(void **state)
     assert_true(rig_reaches(rig, &rig->whole, 3));
 }
 
+/*
+ * The client ends its side in the middle of a chunk. Where the end comes together with the last
+ * bytes it is told; where it comes behind them MHD closes without a word. Either way nothing is
+ * taken for a whole request.
+ */
+static void test_cut_in_its_middle(void **state)
+{
+    (void)state;
+    int told = 0;
+    for (int i = 0; i < 20; i++) {
+        char answer[512] = "";
+        int fd = rig_connect(rig, HTTP_VIA_UNIX);
+        say(fd, "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc");
+        shutdown(fd, SHUT_WR);
+        ssize_t n = recv(fd, answer, sizeof answer - 1, MSG_WAITALL);
+        assert_true(n >= 0);
+        assert_true(n == 0 || strncmp(answer, "HTTP/1.1 400 ", 13) == 0);
+        told += n > 0 && strstr(answer, "cut in its middle") != NULL;
+        close(fd);
+    }
+    assert_true(told > 0);
+    assert_int_equal(rig->whole, 0);
+}
+
 static void test_large_heads(void **state)
 {
     (void)state;
@@ -655,6 +679,7 @@ int main(void)
         CASE(test_malformed),
         CASE(test_cut_uploads),
         CASE(test_half_close),
+        CASE(test_cut_in_its_middle),
         CASE(test_large_heads),
         CASE(test_after_a_small_post),
         CASE(test_many_headers),
