@@ -10,7 +10,9 @@
 #include "store/reserve.h"
 #include "store/state.h"
 
-#define MOVE_BYTES (512 * 1024) /* records moved in one transaction, about: LMDB keeps its dirty pages for good */
+#define MOVE_BYTES                                                                                 \
+    (1024 * 1024) /* records moved in one transaction, about: LMDB keeps its dirty pages for good  \
+                   */
 #define MOVE_RECORDS 1024
 #define RETRY_US 1000000
 #define TRIM_BYTES (4 * 1024 * 1024) /* moved between two times that free memory is given back */
@@ -261,7 +263,8 @@ static void sweep(struct store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
-/* Groups come and go by the million: free memory is given back after some MiB, and when the work pauses. */
+/* Groups come and go by the million: free memory is given back after some MiB, and when the work
+ * pauses. */
 static void give_back(struct store *store, size_t moved_before)
 {
     bool pause = store->moved_bytes > 0 && store->moved_bytes == moved_before;

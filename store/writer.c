@@ -7,6 +7,8 @@
 
 #include "store/group.h"
 
+#define INDEX_NOW_BYTES                                                                            \
+    (1024 * 1024) /* more than this is moved at once: each move syncs, beside the journal */
 #define INDEX_LATER_US 1000000 /* how long the index may lag while little is waiting for it */
 
 static int judge(struct group *group, struct store_op *op)
@@ -249,8 +251,7 @@ static void finish(struct group *group, struct store *store, bool stored)
     }
     answer(group);
     if (stored && !group->deferred)
-        workers_index(
-            store, tail_unindexed(&store->tail) > store->options.tail_bytes ? 0 : INDEX_LATER_US);
+        workers_index(store, tail_unindexed(&store->tail) > INDEX_NOW_BYTES ? 0 : INDEX_LATER_US);
     if (store->options.published)
         store->options.published(store->options.arg);
 }
