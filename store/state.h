@@ -46,7 +46,6 @@ struct store {
     struct store_op *queue, **queue_end;
     bool writing;             /**< the writer has taken operations and not answered them */
     struct store_op *waiting; /**< written, answered once indexed */
-    uint64_t flush_wanted;    /**< index up to this record soon */
     bool read_only;
     bool closing;
     bool sweep_wanted; /**< the index thread is to sweep, and says so by taking this back */

@@ -244,7 +244,6 @@ static void finish(struct group *group, struct store *store, bool stored)
         for (struct store_op *op = group->taken; op; op = op->next)
             op->number = group->number;
         *end = group->taken;
-        store->flush_wanted = group->number;
         pthread_mutex_unlock(&store->lock);
         group->taken = NULL;
         workers_index(store, 0);
