@@ -30,6 +30,8 @@ void group_finish(struct group *group)
     group_release(group);
     buf_finish(&group->ops);
     buf_finish(&group->ephemeral);
+    for (size_t i = 0; i < group->ack_count; i++)
+        buf_finish(&group->acks[i].acked);
     free(group->frames);
     free(group->hides);
     shadow_destroy(group->shadow);

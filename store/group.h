@@ -8,6 +8,7 @@
 
 #define GROUP_BYTES (256 * 1024)
 #define GROUP_FRAMES 1000
+#define GROUP_MARKS 1000
 
 /** A frame of the group before its bytes have their final place. */
 struct group_frame {
@@ -16,6 +17,15 @@ struct group_frame {
     bool ephemeral;
     size_t at, len; /**< in ops or ephemeral */
 };
+
+/** Acknowledgements of one mark, gathered until the group is closed or the mark is changed otherwise. */
+struct group_ack {
+    struct span name; /**< of the first operation's, which lives as long as the group */
+    struct frame_id low;
+    struct buf acked; /**< ids, 16 bytes each, as they came */
+};
+
+#define GROUP_ACKS 32 /**< marks gathered at once; of more, the first is written out */
 
 struct group {
     struct store *store;
@@ -27,6 +37,10 @@ struct group {
     size_t frame_count, frame_cap;
     struct tail_hide *hides;
     size_t hide_count, hide_cap;
+    struct group_ack acks[GROUP_ACKS];
+    size_t ack_count;
+    size_t ack_bytes; /**< of acked */
+    size_t marks;     /**< changes of marks judged */
     struct shadow *shadow;               /**< of the hides; made with the first */
     struct store_op *taken, **taken_end; /**< judged, in order */
     struct tail_pin pin;
@@ -56,6 +70,15 @@ int group_find(struct group *group, struct frame_id id, struct frame *out, struc
 int group_head(struct group *group, struct span name, struct head **out, struct err *err);
 /** Gives the topic its number if it has none. */
 int group_number_topic(struct group *group, struct head *head);
+
+/** Whether every mark of the operation may be applied: 0, or a code with op->err set. */
+int group_check_marks(struct store_op *op);
+/** Applies the operation's marks. */
+int group_put_marks(struct group *group, const struct store_op *op);
+/** Writes out what is gathered, once everything is judged. */
+int group_close_marks(struct group *group);
+/** Bytes the record has so far, with what is gathered. */
+size_t group_size(const struct group *group);
 
 /** Judge one operation: sets op->result; negative return = the whole group must be given up (no
  * memory). */

@@ -62,16 +62,19 @@ void index_state_put(struct index_txn *txn, const struct index_state *state)
     index_txn_put(txn, TABLE_META, span_str("state"), span_of(p, sizeof p), 0);
 }
 
-static int check_format(struct index_txn *txn)
+/* Tells the format; one that is newer is refused. */
+static int check_format(struct index_txn *txn, uint32_t *out)
 {
     struct span value;
-    if (!index_txn_get(txn, TABLE_META, span_str("format"), &value) || value.len < 4)
+    if (!index_txn_get(txn, TABLE_META, span_str("format"), &value) || value.len < 4 ||
+        get_be32(value.ptr) == 0)
         return index_txn_fail(txn, ERR_FORMAT, "index: no format version; this is no weir store");
     uint32_t format = get_be32(value.ptr);
     if (format > INDEX_FORMAT)
         return index_txn_fail(txn, ERR_FORMAT,
                               "index: format %u is of a newer weir, this one knows %d; update weir",
                               format, INDEX_FORMAT);
+    *out = format;
     return txn->rc;
 }
 
@@ -85,11 +88,15 @@ static int check_uuid(struct index_txn *txn, const uint8_t uuid[static 16])
     return txn->rc;
 }
 
-static void create_meta(struct index_txn *txn, const uint8_t uuid[static 16])
+static void put_format(struct index_txn *txn)
 {
     uint8_t format[4];
     put_be32(format, INDEX_FORMAT);
     index_txn_put(txn, TABLE_META, span_str("format"), span_of(format, sizeof format), 0);
+}
+
+static void create_meta(struct index_txn *txn, const uint8_t uuid[static 16])
+{
     index_txn_put(txn, TABLE_META, span_str("uuid"), span_of(uuid, 16), 0);
     index_state_put(txn, &(struct index_state){0});
 }
@@ -211,18 +218,24 @@ static void open_tables(struct index_txn *txn, unsigned flags)
     }
 }
 
-static int create_tables(struct index *index, const uint8_t uuid[static 16], struct err *err)
+/* Makes the tables that are not there, which are all in a new index (`format` 0). */
+static int create_tables(struct index *index, uint32_t format, const uint8_t uuid[static 16],
+                         struct err *err)
 {
     struct index_txn txn;
     if (index_txn_begin(&txn, index, err) == 0) {
         open_tables(&txn, MDB_CREATE);
-        create_meta(&txn, uuid);
+        put_format(&txn);
+        if (format == 0)
+            create_meta(&txn, uuid);
     }
     return index_txn_end(&txn);
 }
 
-/* Looks without writing: an index of another format stays byte for byte what it is. */
-static int look(struct index *index, const uint8_t uuid[static 16], bool *empty, struct err *err)
+/* Looks without writing: an index of a newer format stays byte for byte what it is. `format` 0: it
+ * is empty. The tables of one of this format are open then. */
+static int look(struct index *index, const uint8_t uuid[static 16], uint32_t *format,
+                struct err *err)
 {
     struct index_txn txn = {.index = index, .err = err};
     MDB_stat pages;
@@ -230,24 +243,25 @@ static int look(struct index *index, const uint8_t uuid[static 16], bool *empty,
     if (txn.rc != 0)
         return txn.rc;
     index_txn_note(&txn, mdb_env_stat(index->env, &pages), "stat");
-    *empty = pages.ms_entries == 0;
+    bool empty = pages.ms_entries == 0;
     int rc = mdb_dbi_open(txn.mdb, "meta", 0, &index->dbi[TABLE_META]);
-    if (rc == MDB_NOTFOUND && !*empty)
+    if (rc == MDB_NOTFOUND && !empty)
         index_txn_fail(&txn, ERR_FORMAT, "index: data.mdb was not made by weir");
     else if (rc != MDB_NOTFOUND)
         index_txn_note(&txn, rc, "open table");
-    if (txn.rc == 0 && !*empty && check_format(&txn) == 0 && check_uuid(&txn, uuid) == 0)
+    if (txn.rc == 0 && !empty && check_format(&txn, format) == 0 && check_uuid(&txn, uuid) == 0 &&
+        *format == INDEX_FORMAT)
         open_tables(&txn, 0);
     return index_txn_end(&txn);
 }
 
 static int prepare_tables(struct index *index, const uint8_t uuid[static 16], struct err *err)
 {
-    bool empty = false;
-    int rc = look(index, uuid, &empty, err);
-    if (rc != 0 || !empty)
+    uint32_t format = 0;
+    int rc = look(index, uuid, &format, err);
+    if (rc != 0 || format == INDEX_FORMAT)
         return rc;
-    while ((rc = create_tables(index, uuid, err)) == INDEX_GROW)
+    while ((rc = create_tables(index, format, uuid, err)) == INDEX_GROW)
         if ((rc = index_grow(index, err)) != 0)
             break;
     return rc;

@@ -11,7 +11,9 @@
  *  2. A frame in `frames` has exactly one entry in `by_topic` (with seq) or `old` (without), one
  *     pair in `content` if it has a hash, one entry in `expiry` if it has a deadline; and is
  *     counted in its topic's row.
- *  3. A snapshot or transaction lives shortly: no socket, no other lock is waited for inside it. A
+ *  3. A mark's name leads to its number and the number's row back to the name; an entry of `acked`
+ *     has the number of a mark and an id above its low id.
+ *  4. A snapshot or transaction lives shortly: no socket, no other lock is waited for inside it. A
  *     thread has at most one snapshot, and none in index_move: growing the map waits until all have
  *     ended, and new ones wait for it.
  *
@@ -28,15 +30,15 @@
 struct index;
 struct index_snap;
 
-#define INDEX_FORMAT 1 /**< format version of the tables, kept in the table `meta` */
+#define INDEX_FORMAT 2 /**< format version of the tables, kept in the table `meta` */
 
 struct index_options {
     uint64_t map_size; /**< bytes of address space to start with; 0 = 1 GiB. Grows by doubling */
     uint8_t uuid[16];  /**< stored at creation, compared later (ERR_FORMAT when another) */
 };
 
-/** Opens (creates, 0700/0600) the directory `name` below dirfd. ERR_FORMAT when made by a newer
- * weir. */
+/** Opens (creates, 0700/0600) the directory `name` below dirfd. One of an older format becomes this
+ * one. ERR_FORMAT when made by a newer weir. */
 int index_open(struct index **out, int dirfd, const char *name, const struct index_options *options,
                struct err *err);
 /** No snapshot may be left. Takes NULL. */
@@ -156,6 +158,21 @@ struct index_key {
 int index_key(struct index_snap *snap, uint32_t topic_no, struct span key, struct index_key *out,
               struct err *err);
 
+/** A mark. Spans and ids live for the call that gets it. */
+struct index_mark {
+    uint32_t no;
+    struct span name, config;
+    struct frame_id low;
+    const struct frame_id *acked; /**< ascending, all above low */
+    size_t acked_count;
+};
+/** Marks whose name starts with prefix, in byte order of names. each: 0 = go on. */
+int index_marks(struct index_snap *snap, struct span prefix,
+                int (*each)(void *arg, const struct index_mark *mark), void *arg, struct err *err);
+/** The mark of that very name: what `take` says. ERR_NOT_FOUND. */
+int index_mark(struct index_snap *snap, struct span name,
+               int (*take)(void *arg, const struct index_mark *mark), void *arg, struct err *err);
+
 /**
  * Ids whose deadline is <= now_ms, oldest deadline first, up to `room`. `next_ms` gets the deadline
  * behind them (0 = none).
@@ -164,7 +181,7 @@ int index_expired(struct index_snap *snap, uint64_t now_ms, struct frame_id *ids
                   size_t *count, uint64_t *next_ms, struct err *err);
 
 /**
- * Checks invariants 1 and 2 over everything; calls fault for each that is broken (a text naming
+ * Checks invariants 1 to 3 over everything; calls fault for each that is broken (a text naming
  * it). For `weird --verify`.
  */
 int index_verify(struct index *index, void (*fault)(void *arg, const char *text), void *arg,

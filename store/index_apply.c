@@ -366,10 +366,26 @@ static void apply_key(struct apply *a, const struct op *op)
     index_key_put(&a->txn, op);
 }
 
+static void apply_mark_ack(struct apply *a, const struct op *op)
+{
+    index_mark_ack(&a->txn, op);
+}
+
+static void apply_mark_set(struct apply *a, const struct op *op)
+{
+    index_mark_set(&a->txn, op);
+}
+
+static void apply_mark_drop(struct apply *a, const struct op *op)
+{
+    index_mark_drop(&a->txn, op);
+}
+
 static void (*const appliers[])(struct apply *a, const struct op *op) = {
     [OP_FRAME] = apply_frame,     [OP_IMPORT] = apply_frame, [OP_REMOVE] = apply_remove,
     [OP_CUT] = apply_cut,         [OP_TOPIC] = apply_topic,  [OP_KEY] = apply_key,
-    [OP_CONTENT] = apply_content,
+    [OP_CONTENT] = apply_content, [OP_MARK_ACK] = apply_mark_ack,
+    [OP_MARK_SET] = apply_mark_set, [OP_MARK_DROP] = apply_mark_drop,
 };
 
 /* --- the move --------------------------------------------------------------------------------- */

@@ -99,4 +99,17 @@ void index_key_sweep(struct index_txn *txn, uint64_t before_ms, uint64_t *droppe
 struct op;
 void index_key_put(struct index_txn *txn, const struct op *op);
 
+/* --- marks -------------------------------------------------------------------------------------
+ */
+
+void index_mark_ack(struct index_txn *txn, const struct op *op);
+void index_mark_set(struct index_txn *txn, const struct op *op);
+void index_mark_drop(struct index_txn *txn, const struct op *op);
+
+/** Name, number and low id of a mark. False when there is none, or with an error. */
+bool index_mark_get(struct index_txn *txn, struct span name, struct index_mark *out);
+/** Name and config of a number. False when there is none, or with an error. */
+bool index_mark_row(struct index_txn *txn, uint32_t no, struct index_mark *out);
+#define ACKED_KEY 20
+
 #endif

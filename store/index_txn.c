@@ -22,7 +22,8 @@ const char *index_table_name(enum index_table table)
         [TABLE_META] = "meta",       [TABLE_FRAMES] = "frames",     [TABLE_TOPICS] = "topics",
         [TABLE_NAMES] = "names",     [TABLE_BY_TOPIC] = "by_topic", [TABLE_OLD] = "old",
         [TABLE_CONTENT] = "content", [TABLE_LOOSE] = "loose",       [TABLE_EXPIRY] = "expiry",
-        [TABLE_KEYS] = "keys",       [TABLE_KEY_AGE] = "key_age",
+        [TABLE_KEYS] = "keys",       [TABLE_KEY_AGE] = "key_age",   [TABLE_MARKS] = "marks",
+        [TABLE_ACKED] = "acked",     [TABLE_MARK_ROWS] = "mark_rows",
     };
     return names[table];
 }
@@ -281,6 +282,15 @@ bool index_txn_seek(struct index_txn *txn, enum index_table table, struct span k
     MDB_cursor_op op = key.len > 0 ? MDB_SET_RANGE : MDB_FIRST;
     return step(txn, table, op, &k, &raw) &&
            inside(txn, table, span_of(key.ptr, prefix_len), k, raw, found, value);
+}
+
+bool index_txn_last(struct index_txn *txn, enum index_table table, struct span *found,
+                    struct span *value)
+{
+    MDB_val k;
+    struct span raw;
+    return step(txn, table, MDB_LAST, &k, &raw) &&
+           inside(txn, table, (struct span){0}, k, raw, found, value);
 }
 
 bool index_txn_next(struct index_txn *txn, enum index_table table, size_t prefix_len,

@@ -32,7 +32,10 @@ enum index_table {
     TABLE_EXPIRY = 8,  /**< deadline 8, id 16 -> nothing */
     TABLE_KEYS = 9, /**< topic number 4, key -> time 8, request digest 32, first id 16, count 4 */
     TABLE_KEY_AGE = 10, /**< time 8, topic number 4, key -> nothing */
-    TABLES = 11,
+    TABLE_MARKS = 11,   /**< name -> mark number 4, low id 16 */
+    TABLE_MARK_ROWS = 12, /**< mark number 4 -> name length 2, name, config */
+    TABLE_ACKED = 13,   /**< mark number 4, id 16 -> nothing: acknowledged, above the low id */
+    TABLES = 14,
 };
 
 #define SEAL_SIZE 8       /**< checksum behind every value */
@@ -85,6 +88,9 @@ bool index_txn_del(struct index_txn *txn, enum index_table table, struct span ke
  */
 bool index_txn_seek(struct index_txn *txn, enum index_table table, struct span key,
                     size_t prefix_len, struct span *found, struct span *value);
+/** The entry with the highest key, seal checked. False when there is none, or with an error. */
+bool index_txn_last(struct index_txn *txn, enum index_table table, struct span *found,
+                    struct span *value);
 /** The entry behind the one found last, same prefix rule; only between reads. */
 bool index_txn_next(struct index_txn *txn, enum index_table table, size_t prefix_len,
                     struct span *found, struct span *value);

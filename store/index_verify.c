@@ -260,6 +260,43 @@ static void check_key_age(struct verify *v, const struct entry *e)
         report_entry(v, e, "names a key that is not there");
 }
 
+/* --- marks ------------------------------------------------------------------------------------ */
+
+static void check_mark(struct verify *v, const struct entry *e)
+{
+    struct index_txn txn = quiet(v);
+    struct index_mark mark, row = {0};
+    if (!index_mark_get(&txn, e->key, &mark))
+        report_entry(v, e, "has another length");
+    else if (!index_mark_row(&txn, mark.no, &row))
+        report_entry(v, e, "has no row");
+    else if (!span_eq(row.name, e->key))
+        report_entry(v, e, "its row is another mark's");
+}
+
+static void check_mark_row(struct verify *v, const struct entry *e)
+{
+    struct index_txn txn = quiet(v);
+    struct index_mark row = {0}, mark;
+    if (e->key.len != 4 || !index_mark_row(&txn, get_be32(e->key.ptr), &row))
+        report_entry(v, e, "has another length");
+    else if (!index_mark_get(&txn, row.name, &mark) || mark.no != row.no)
+        report_entry(v, e, "its name does not lead to it");
+}
+
+static void check_acked(struct verify *v, const struct entry *e)
+{
+    struct index_txn txn = quiet(v);
+    struct index_mark row = {0}, mark;
+    if (e->key.len != ACKED_KEY || e->value.len != 0)
+        report_entry(v, e, "has another length");
+    else if (!index_mark_row(&txn, get_be32(e->key.ptr), &row) ||
+             !index_mark_get(&txn, row.name, &mark))
+        report_entry(v, e, "is of no mark");
+    else if (id_cmp(id_get(e->key.ptr + 4), mark.low) <= 0)
+        report_entry(v, e, "does not lie above its mark's low id");
+}
+
 static void check_state(struct verify *v)
 {
     struct index_state said;
@@ -309,7 +346,8 @@ static const struct {
     {TABLE_META, NULL},           {TABLE_TOPICS, check_topic},    {TABLE_NAMES, check_name},
     {TABLE_FRAMES, check_frame},  {TABLE_OLD, check_old},         {TABLE_BY_TOPIC, check_by_topic},
     {TABLE_EXPIRY, check_expiry}, {TABLE_CONTENT, check_content}, {TABLE_LOOSE, check_loose},
-    {TABLE_KEYS, check_key},      {TABLE_KEY_AGE, check_key_age},
+    {TABLE_KEYS, check_key},      {TABLE_KEY_AGE, check_key_age}, {TABLE_MARKS, check_mark},
+    {TABLE_ACKED, check_acked},   {TABLE_MARK_ROWS, check_mark_row},
 };
 
 int index_verify(struct index *index, void (*fault)(void *arg, const char *text), void *arg,

@@ -47,7 +47,7 @@ static bool refill_reserve(struct store *store)
     pthread_mutex_unlock(&store->lock);
     if (!used)
         return true;
-    if (!reserve_make(store->dirfd))
+    if (!reserve_make(store->dirfd, store->options.reserve))
         return false;
     pthread_mutex_lock(&store->lock);
     store->reserve_used = false;
@@ -62,9 +62,10 @@ static size_t collect(struct store *store, struct index_record *records)
     size_t count = 0, bytes = 0;
     uint64_t indexed = atomic_load(&store->indexed);
     tail_pin(&store->tail, &pin);
-    for (uint64_t o = pin.first; o <= pin.last && count < MOVE_RECORDS && bytes < MOVE_BYTES; o++) {
+    for (uint64_t o = tail_after(&store->tail, &pin, indexed);
+         o <= pin.last && count < MOVE_RECORDS && bytes < MOVE_BYTES; o++) {
         const struct tail_group *group = tail_at(&store->tail, o);
-        if (!group->stored || group->number <= indexed)
+        if (!group->stored)
             continue;
         records[count++] = (struct index_record){group->number, buf_span(&group->ops)};
         bytes += group->ops.len;
@@ -79,8 +80,19 @@ static void tell_freed(struct store *store, const struct buf *freed)
         store->options.freed(store->options.arg, freed->ptr + at);
 }
 
-/* Operations that waited for the index: their frames are not in the tail, so readers must not look
- * there. */
+/* Up to which record readers must look in the index alone: that of the newest import, whose frames
+ * are not in the tail. Loose contents are looked for in both. */
+static uint64_t newest_import(const struct store_op *op)
+{
+    uint64_t number = 0;
+    for (; op; op = op->next)
+        if (op->kind == STORE_IMPORT && op->result == 0)
+            number = op->number;
+    return number;
+}
+
+/* Operations that waited for the index. Ephemeral frames that are held go before an import is
+ * answered: what the reads of others see wins. */
 static void answer_waiting(struct store *store, uint64_t indexed)
 {
     pthread_mutex_lock(&store->lock);
@@ -90,8 +102,9 @@ static void answer_waiting(struct store *store, uint64_t indexed)
     store->waiting = *end;
     *end = NULL;
     pthread_mutex_unlock(&store->lock);
-    if (ready)
-        tail_evict(&store->tail, indexed);
+    uint64_t import = newest_import(ready);
+    if (import > 0)
+        tail_evict(&store->tail, import);
     while (ready) {
         struct store_op *next = ready->next;
         ready->next = NULL;
@@ -293,6 +306,7 @@ uint64_t indexer_step(struct store *store)
     size_t moved_before = store->moved_bytes;
     if (move_all(store, &store->moved_bytes) != 0)
         return RETRY_US;
+    tail_trim(&store->tail);
     give_back(store, moved_before);
     store->engine->ops->prepare(store->engine, &err);
     pthread_mutex_lock(&store->lock);

@@ -45,7 +45,7 @@ static int check_frames(struct store_op *op)
                        op->key.len);
     for (size_t i = 0; i < op->count && r == 0; i++)
         r = check_frame(&op->frames[i], &op->err);
-    return r;
+    return r == 0 ? group_check_marks(op) : r;
 }
 
 /* --- ids ---------------------------------------------------------------------------------- */
@@ -169,14 +169,22 @@ static int keep_key(struct group *group, struct store_op *op, struct head *head,
 
 /* --- conditions --------------------------------------------------------------------------- */
 
+/* What speaks of the first frame's topic needs a frame. */
+static int check_frameless(struct store_op *op)
+{
+    if (op->count > 0 || (op->key.len == 0 && !op->has_expect_seq))
+        return 0;
+    return err_set(&op->err, ERR_INVALID, "a key and the condition of a seq need a frame");
+}
+
 static int judge_conditions(struct group *group, struct store_op *op, const struct head *head)
 {
     struct frame_id last = group->store->last_stored;
-    op->actual_seq = head->next_seq;
+    op->actual_seq = head ? head->next_seq : 0;
     op->actual_last = last;
-    if (op->has_expect_seq && op->expect_seq != head->next_seq)
+    if (op->has_expect_seq && op->expect_seq != op->actual_seq)
         return err_set(&op->err, ERR_CONDITION,
-                       "the next seq of the topic is %" PRIu64 ", not %" PRIu64, head->next_seq,
+                       "the next seq of the topic is %" PRIu64 ", not %" PRIu64, op->actual_seq,
                        op->expect_seq);
     if (op->has_expect_last && id_cmp(op->expect_last, last) != 0) {
         char text[ID_TEXT_LEN + 1];
@@ -269,6 +277,8 @@ int judge_append(struct group *group, struct store_op *op)
     uint8_t digest[DIGEST_SIZE];
     struct head *head = NULL;
     op->result = check_frames(op);
+    if (op->result == 0)
+        op->result = check_frameless(op);
     if (op->result != 0)
         return 0;
     for (size_t i = op->count;
@@ -277,8 +287,6 @@ int judge_append(struct group *group, struct store_op *op)
         if (op->result != 0)
             return 0;
     }
-    if (op->count == 0)
-        return 0;
     if (op->key.len && judge_key(group, op, head, digest))
         return 0;
     op->result = judge_conditions(group, op, head);
@@ -289,7 +297,8 @@ int judge_append(struct group *group, struct store_op *op)
         if (r != 0)
             return r;
     }
-    return op->key.len ? keep_key(group, op, head, digest) : 0;
+    int r = op->key.len ? keep_key(group, op, head, digest) : 0;
+    return r == 0 ? group_put_marks(group, op) : r;
 }
 
 /* --- imports ------------------------------------------------------------------------------ */
@@ -407,7 +416,7 @@ int judge_import(struct group *group, struct store_op *op)
         if (r != 0)
             return r;
     }
-    return 0;
+    return group_put_marks(group, op);
 }
 
 /* --- removals and contents ---------------------------------------------------------------- */

@@ -1,12 +1,15 @@
 /*
- * The file `format` names the store, version 1:
+ * The file `format` names the store:
  *
  *   weir store
- *   format 1
+ *   format 2
  *   uuid 01234567-89ab-cdef-0123-456789abcdef
  *
- * It is written once, synced and renamed into place, before anything else is made. Version rule: a
- * weir opens formats up to its own and refuses newer ones without changing anything.
+ * It is written, synced and renamed into place before anything else is made. Version rule: a weir
+ * opens formats up to its own and refuses newer ones without changing anything. One of an older
+ * format gets this one's number, the same way, before anything of this format is written.
+ *
+ * Format 2 has operations and tables of marks; what format 1 has is the same.
  */
 #include "store/place.h"
 
@@ -111,10 +114,9 @@ static int check_fresh(int dirfd, const char *path, struct err *err)
     return 0;
 }
 
-static int write_format(struct place *place, const char *path, struct err *err)
+static int write_format(const struct place *place, const char *path, struct err *err)
 {
     char text[128], uuid[37];
-    uuid_generate(place->uuid);
     uuid_unparse_lower(place->uuid, uuid);
     int n = snprintf(text, sizeof text, FORMAT_HEAD "%d\nuuid %s\n", STORE_FORMAT, uuid);
     CLEAN_FD int fd = openat(place->dirfd, "format.tmp",
@@ -130,6 +132,7 @@ static int write_format(struct place *place, const char *path, struct err *err)
     return 0;
 }
 
+/* The format and uuid a text names. */
 static int parse_format(struct place *place, const char *path, const char *text, struct err *err)
 {
     char *end;
@@ -148,6 +151,7 @@ static int parse_format(struct place *place, const char *path, const char *text,
     uuid[36] = '\0';
     if (uuid_parse(uuid, place->uuid) != 0)
         return err_set(err, ERR_FORMAT, "%s/format names no uuid", path);
+    place->format = (unsigned)format;
     return 0;
 }
 
@@ -190,7 +194,12 @@ int place_open(struct place *out, const char *path, struct err *err)
         r = look(&place, path, err);
     if (r == 0)
         r = lock(&place, path, err);
-    if (r == 0 && (r = read_format(&place, path, err)) == ERR_NOT_FOUND)
+    if (r == 0 && (r = read_format(&place, path, err)) == ERR_NOT_FOUND) {
+        uuid_generate(place.uuid);
+        place.format = 0;
+        r = 0;
+    }
+    if (r == 0 && place.format < STORE_FORMAT)
         r = write_format(&place, path, err);
     if (r == 0 && fchmod(place.dirfd, 0700) != 0)
         r = err_sys(err, errno, "make %s private", path);

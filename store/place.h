@@ -11,11 +11,13 @@
 struct place {
     int dirfd;
     int lockfd;
+    unsigned format; /**< as it was found; 0 = the store is new */
     uint8_t uuid[16];
 };
 
 /**
- * Opens (creates, 0700) the directory and takes its lock for the life of the process. ERR_LOCKED
+ * Opens (creates, 0700) the directory and takes its lock for the life of the process; an older
+ * format becomes this one. ERR_LOCKED
  * names the owner; ERR_FORMAT for a newer format, another kind of directory, or a file system
  * without working locks.
  */

@@ -353,14 +353,18 @@ static const struct op_kind {
     size_t min; /* body bytes at least */
     bool exact; /* and not one more */
     void (*get)(struct op *op);
+    bool (*read)(struct op *op); /* likewise, of a body whose form must be checked */
 } op_kinds[] = {
-    [OP_FRAME] = {"frame", RECORD_HEAD, false, NULL},
-    [OP_IMPORT] = {"import", RECORD_HEAD, false, NULL},
-    [OP_REMOVE] = {"remove", ID_SIZE, true, get_remove},
-    [OP_CUT] = {"cut", CUT_SIZE, true, get_cut},
-    [OP_CONTENT] = {"content", CONTENT_HEAD, false, get_content},
-    [OP_TOPIC] = {"topic", TOPIC_HEAD, false, get_topic},
-    [OP_KEY] = {"key", KEY_HEAD, false, get_key},
+    [OP_FRAME] = {"frame", RECORD_HEAD, false, NULL, NULL},
+    [OP_IMPORT] = {"import", RECORD_HEAD, false, NULL, NULL},
+    [OP_REMOVE] = {"remove", ID_SIZE, true, get_remove, NULL},
+    [OP_CUT] = {"cut", CUT_SIZE, true, get_cut, NULL},
+    [OP_CONTENT] = {"content", CONTENT_HEAD, false, get_content, NULL},
+    [OP_TOPIC] = {"topic", TOPIC_HEAD, false, get_topic, NULL},
+    [OP_KEY] = {"key", KEY_HEAD, false, get_key, NULL},
+    [OP_MARK_ACK] = {"mark ack", 0, false, NULL, op_mark_read},
+    [OP_MARK_SET] = {"mark set", 0, false, NULL, op_mark_read},
+    [OP_MARK_DROP] = {"mark drop", 0, false, NULL, op_mark_read},
 };
 
 static const struct op_kind *find_kind(uint8_t type)
@@ -392,6 +396,8 @@ int op_next(struct op *out, struct span *rest, struct err *err)
     op.body = take(&left, len);
     if (kind->get)
         kind->get(&op);
+    if (kind->read && !kind->read(&op))
+        return err_set(err, ERR_DAMAGED, "operation %s: its lengths or ids do not fit", kind->name);
     *out = op;
     *rest = left;
     return 0;

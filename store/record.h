@@ -15,6 +15,11 @@
  *   OP_CONTENT   digest 32, time ms 8, bytes: a content without a frame
  *   OP_TOPIC     topic number 4, name bytes: a new topic, before its first frame
  *   OP_KEY       topic number 4, time ms 8, request digest 32, first id 16, count 4, key bytes: an idempotency key
+ *   OP_MARK_ACK  name length 2, low id 16, name, acked ids 16 each: moves a mark forward, makes it when it is new
+ *   OP_MARK_SET  name length 2, config length 4, low id 16, name, config, acked ids 16 each: the whole mark
+ *   OP_MARK_DROP name bytes: the mark is forgotten
+ *
+ * The ids of a mark rise strictly and lie above its low id. Names, configs and ids are at most what weir/store.h says.
  *
  * Frame record, version 1:
  *   offset  size  field
@@ -56,6 +61,9 @@ enum op_type {
     OP_CONTENT = 5,
     OP_TOPIC = 6,
     OP_KEY = 7,
+    OP_MARK_ACK = 8,
+    OP_MARK_SET = 9,
+    OP_MARK_DROP = 10,
 };
 
 #define RECORD_HEAD 104
@@ -75,6 +83,14 @@ size_t record_frame_size(const struct frame *frame);
 /** Reads a stored frame; spans point into `bytes`. ERR_DAMAGED names what does not fit. */
 int record_get_frame(struct frame *out, struct span bytes, struct err *err);
 
+/** A mark inside an operation. */
+struct op_mark {
+    struct span name;
+    struct span config;  /**< SET */
+    struct frame_id low; /**< ACK, SET */
+    struct span acked;   /**< ACK, SET: ids, 16 bytes each */
+};
+
 /** One operation as read: body is the raw bytes; the member named like the type is filled. */
 struct op {
     enum op_type type;
@@ -86,6 +102,7 @@ struct op {
     uint32_t count;                      /**< KEY: frames of the request */
     const uint8_t *digest;               /**< CONTENT, KEY: 32 bytes */
     struct span text;                    /**< TOPIC: name; KEY: key; CONTENT: bytes */
+    struct op_mark mark;                 /**< MARK_* */
 };
 
 /**
@@ -99,6 +116,8 @@ int op_put_content(struct buf *out, const uint8_t digest[static DIGEST_SIZE], ui
 int op_put_topic(struct buf *out, uint32_t topic_no, struct span name);
 int op_put_key(struct buf *out, uint32_t topic_no, struct span key, uint64_t time_ms,
                const uint8_t digest[static DIGEST_SIZE], struct frame_id first, uint32_t count);
+/** Of type OP_MARK_*. ERR_INVALID for a mark that op_next would refuse; fields that the type has not are not looked at. */
+int op_put_mark(struct buf *out, enum op_type type, const struct op_mark *mark);
 
 /**
  * Takes the next operation off `rest`; its spans point into what `rest` points into. The frame inside
@@ -106,5 +125,7 @@ int op_put_key(struct buf *out, uint32_t topic_no, struct span key, uint64_t tim
  * fit, and then `rest` stands still.
  */
 int op_next(struct op *out, struct span *rest, struct err *err);
+/** For op_next: fills op->mark from the body of an OP_MARK_*. False when it does not fit. */
+bool op_mark_read(struct op *op);
 
 #endif

@@ -6,11 +6,10 @@
 #define STORE_RESERVE_H
 
 #include <stdbool.h>
-
-#define RESERVE_BYTES (4 * 1024 * 1024)
+#include <stdint.h>
 
 /** Makes the file if the disk has several times its size free. True when it is there afterwards. */
-bool reserve_make(int dirfd);
+bool reserve_make(int dirfd, uint64_t bytes);
 /** Gives its room up. True when there was something to give. */
 bool reserve_release(int dirfd);
 

@@ -19,7 +19,7 @@
 #include "store/keys.h"
 #include "store/tail.h"
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 
 struct store {
     struct store_options options;

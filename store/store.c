@@ -209,7 +209,7 @@ int store_open(struct store **out, const char *path, const struct store_options 
         return r;
     }
     if (store->options.reserve)
-        reserve_make(store->dirfd);
+        reserve_make(store->dirfd, store->options.reserve);
     workers_add(store);
     workers_index(store, 0);
     *out = store;
@@ -351,6 +351,17 @@ int store_stat(struct store *store, struct store_stat *out, struct err *err)
     pthread_mutex_unlock(&store->lock);
     *out = stat;
     return 0;
+}
+
+void store_hold(struct store *store, struct store_hold *hold, struct frame_id from)
+{
+    tail_hold(&store->tail, hold, from);
+}
+
+void store_unhold(struct store *store, struct store_hold *hold)
+{
+    tail_unhold(&store->tail, hold);
+    workers_index(store, 0); /* which frees what was held, so that this thread need not */
 }
 
 int store_sweep(struct store *store, uint64_t loose_age_ms, struct err *err)

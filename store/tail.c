@@ -8,6 +8,7 @@
 #include "store/record.h"
 #include "store/shadow.h"
 
+#define TRIM_GROUPS 256 /* evicted at a time, so that the lock is held for moments */
 #define FRAME_BITS 24 /* a packed content reference: group ordinal above, frame below */
 
 int tail_init(struct tail *tail, size_t budget, uint64_t number, struct frame_id floor)
@@ -21,6 +22,7 @@ int tail_init(struct tail *tail, size_t budget, uint64_t number, struct frame_id
                           .mask = 63,
                           .content_mask = 255};
     tail->pins.prev = tail->pins.next = &tail->pins;
+    tail->holds = (struct store_hold){ID_MAX, &tail->holds, &tail->holds};
     tail->ring = calloc(tail->mask + 1, sizeof(struct tail_group *));
     tail->content = calloc(tail->content_mask + 1, sizeof *tail->content);
     tail->shadow = shadow_create();
@@ -215,11 +217,46 @@ static void evict_oldest(struct tail *tail)
     tail_group_destroy(group);
 }
 
+static bool is_held(const struct tail *tail, const struct tail_group *group)
+{
+    return group->ephemerals > 0 && tail->holds.next != &tail->holds &&
+           id_cmp(group->last_ephemeral, tail->holds.from) >= 0 && tail->bytes < TAIL_HOLD_MAX;
+}
+
+/* Whether the oldest group is to go. */
+static bool is_over(const struct tail *tail)
+{
+    if (tail->first > tail->last || tail->bytes <= tail->unindexed + tail->budget)
+        return false;
+    const struct tail_group *oldest = tail->ring[tail->first & tail->mask];
+    return may_evict(tail, oldest) && !is_held(tail, oldest);
+}
+
 static void trim(struct tail *tail)
 {
-    while (tail->first <= tail->last && tail->bytes > tail->unindexed + tail->budget &&
-           may_evict(tail, tail->ring[tail->first & tail->mask]))
+    for (int i = 0; i < TRIM_GROUPS && is_over(tail); i++)
         evict_oldest(tail);
+}
+
+void tail_trim(struct tail *tail)
+{
+    bool more;
+    do {
+        pthread_mutex_lock(&tail->lock);
+        trim(tail);
+        more = is_over(tail);
+        pthread_mutex_unlock(&tail->lock);
+    } while (more);
+}
+
+static void note_ephemerals(struct tail *tail, struct tail_group *group)
+{
+    tail->ephemerals += group->ephemerals;
+    for (size_t i = group->count; group->ephemerals > 0 && i-- > 0;)
+        if (group->frames[i].ephemeral) {
+            group->last_ephemeral = group->frames[i].id;
+            return;
+        }
 }
 
 int tail_publish(struct tail *tail, struct tail_group *group, const struct tail_hide *hides,
@@ -244,7 +281,7 @@ int tail_publish(struct tail *tail, struct tail_group *group, const struct tail_
     if (group->number > tail->indexed)
         tail->unindexed += group_bytes(group);
     tail->frames += group->count;
-    tail->ephemerals += group->ephemerals;
+    note_ephemerals(tail, group);
     content_link(tail, group);
     for (size_t i = 0; i < hide_count; i++)
         shadow_add(tail->shadow, group->number, &hides[i]);
@@ -253,19 +290,33 @@ int tail_publish(struct tail *tail, struct tail_group *group, const struct tail_
     return 0;
 }
 
+/* Ordinal of the first group from `first` to `last` of a record above `number`. */
+static uint64_t first_after(const struct tail *tail, uint64_t first, uint64_t last, uint64_t number)
+{
+    uint64_t low = first, high = last + 1;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (tail->ring[middle & tail->mask]->number <= number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void tail_indexed(struct tail *tail, uint64_t number)
 {
     pthread_mutex_lock(&tail->lock);
-    for (uint64_t o = tail->first; o <= tail->last; o++) {
+    for (uint64_t o = first_after(tail, tail->first, tail->last, tail->indexed); o <= tail->last;
+         o++) {
         struct tail_group *group = tail->ring[o & tail->mask];
         if (group->number > number)
             break;
-        if (group->number > tail->indexed)
-            tail->unindexed -= group_bytes(group);
+        tail->unindexed -= group_bytes(group);
     }
     tail->indexed = number;
-    trim(tail);
     pthread_mutex_unlock(&tail->lock);
+    tail_trim(tail);
 }
 
 void tail_evict(struct tail *tail, uint64_t number)
@@ -280,6 +331,44 @@ void tail_evict(struct tail *tail, uint64_t number)
         else
             pthread_cond_wait(&tail->unpinned, &tail->lock);
     }
+    pthread_mutex_unlock(&tail->lock);
+}
+
+/* --- holds -------------------------------------------------------------------------------- */
+
+static void find_lowest(struct tail *tail)
+{
+    tail->holds.from = ID_MAX;
+    for (const struct store_hold *h = tail->holds.next; h != &tail->holds; h = h->next)
+        if (id_cmp(h->from, tail->holds.from) < 0)
+            tail->holds.from = h->from;
+}
+
+static void unlink_hold(struct store_hold *hold)
+{
+    if (!hold->next)
+        return;
+    hold->prev->next = hold->next;
+    hold->next->prev = hold->prev;
+    hold->prev = hold->next = NULL;
+}
+
+void tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from)
+{
+    pthread_mutex_lock(&tail->lock);
+    unlink_hold(hold);
+    *hold = (struct store_hold){from, tail->holds.prev, &tail->holds};
+    hold->prev->next = hold;
+    tail->holds.prev = hold;
+    find_lowest(tail);
+    pthread_mutex_unlock(&tail->lock);
+}
+
+void tail_unhold(struct tail *tail, struct store_hold *hold)
+{
+    pthread_mutex_lock(&tail->lock);
+    unlink_hold(hold);
+    find_lowest(tail);
     pthread_mutex_unlock(&tail->lock);
 }
 
@@ -326,6 +415,14 @@ struct tail_group *tail_at(struct tail *tail, uint64_t ordinal)
     struct tail_group *group = tail->ring[ordinal & tail->mask];
     pthread_mutex_unlock(&tail->lock);
     return group;
+}
+
+uint64_t tail_after(struct tail *tail, const struct tail_pin *pin, uint64_t number)
+{
+    pthread_mutex_lock(&tail->lock);
+    uint64_t ordinal = first_after(tail, pin->first, pin->last, number);
+    pthread_mutex_unlock(&tail->lock);
+    return ordinal;
 }
 
 uint64_t tail_seek(struct tail *tail, const struct tail_pin *pin, struct frame_id id)

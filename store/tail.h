@@ -7,11 +7,14 @@
  * when indexed, and never while a pin taken before is held.
  *  2. Everything with an id above `floor` is here; everything stored at or below it is in the index
  * (imports, which are never here, empty the tail up to themselves before they are answered).
- *  3. Removals and cuts of record n hide for every reader whose pin ends at n or later; they are
+ *  3. While holds are in force, a group with an ephemeral frame at or above the lowest of them leaves
+ *     only when the tail has TAIL_HOLD_MAX bytes, or by tail_evict: what an import empties it does
+ *     empty, since a reader looks for the import below the floor.
+ *  4. Removals and cuts of record n hide for every reader whose pin ends at n or later; they are
  *     forgotten with the group of record n.
  *
  * Thread rule: publish by the writer thread; tail_indexed and tail_evict by the index thread; pins
- * and reads by any thread. Groups reached through a pin are immutable (but for their rendered
+ * reads and holds by any thread. Groups reached through a pin are immutable (but for their rendered
  * lines) and live until it is given back. Pins are held for about a millisecond, never over a
  * socket.
  */
@@ -22,8 +25,11 @@
 #include <stdatomic.h>
 
 #include <weir/frame.h>
+#include <weir/store.h>
 
 #include "base/buf.h"
+
+#define TAIL_HOLD_MAX (32u * 1024 * 1024)
 
 /** One frame of a group: where its record lies. */
 struct tail_frame {
@@ -51,6 +57,7 @@ struct tail_group {
     struct tail_frame *frames;
     size_t count;
     size_t ephemerals;
+    struct frame_id last_ephemeral; /**< the highest of them; set when it is published */
     struct frame_id last_id; /**< no frame of this record or one before has a higher id. The writer
                                 sets it for imports, which are not in `frames` */
     _Atomic(struct tail_lines *) lines;
@@ -85,6 +92,7 @@ struct tail {
     size_t frames;
     uint64_t ephemerals, lost_ephemerals; /* published, evicted since open */
     struct tail_pin pins;                 /**< list head, oldest pin first */
+    struct store_hold holds;              /**< list head; its `from` is the lowest, ID_MAX = none */
     uint64_t *content; /**< buckets: packed group ordinal and frame, see tail_content */
     size_t content_mask, content_used;
     struct shadow *shadow;
@@ -114,8 +122,15 @@ int tail_reserve(struct tail *tail, size_t frames, size_t hides);
 
 /** The index holds records up to `number`; evicts within the budget. */
 void tail_indexed(struct tail *tail, uint64_t number);
-/** Evicts every group up to record `number` (all indexed), waiting for pins. */
+/** Evicts every group up to record `number` (all indexed), held or not, waiting for pins. */
 void tail_evict(struct tail *tail, uint64_t number);
+/** Evicts within the budget what piled up while it was held. */
+void tail_trim(struct tail *tail);
+
+/** Holds from an id on; one that is held already moves. */
+void tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from);
+/** Ends a hold, if it is held. What it kept goes with the next trims. */
+void tail_unhold(struct tail *tail, struct store_hold *hold);
 
 void tail_pin(struct tail *tail, struct tail_pin *pin);
 void tail_unpin(struct tail *tail, struct tail_pin *pin);
@@ -125,6 +140,8 @@ size_t tail_unindexed(struct tail *tail);
 
 /** A group by ordinal within the pin. */
 struct tail_group *tail_at(struct tail *tail, uint64_t ordinal);
+/** Ordinal of the first group in the pin of a record above `number`, or behind it; pin->last + 1 when none. */
+uint64_t tail_after(struct tail *tail, const struct tail_pin *pin, uint64_t number);
 /** Ordinal of the first group in the pin whose last id is >= id; pin->last + 1 when none. */
 uint64_t tail_seek(struct tail *tail, const struct tail_pin *pin, struct frame_id id);
 /** Index of the first frame of the group with an id >= id; group->count when none. */

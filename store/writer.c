@@ -13,6 +13,10 @@
 
 static int judge(struct group *group, struct store_op *op)
 {
+    if (op->mark_count > 0 && (op->kind == STORE_REMOVE || op->kind == STORE_CONTENT)) {
+        op->result = err_set(&op->err, ERR_INVALID, "marks change with appends and imports only");
+        return 0;
+    }
     switch (op->kind) {
     case STORE_APPEND:
         return judge_append(group, op);
@@ -121,8 +125,8 @@ static bool gather(struct group *group, bool *parked)
     struct store_op *op;
     char text[ERR_TEXT_SIZE];
     *parked = false;
-    while (group->ops.len + group->ephemeral.len < GROUP_BYTES &&
-           group->frame_count < GROUP_FRAMES && (op = take(store))) {
+    while (group_size(group) < GROUP_BYTES && group->frame_count < GROUP_FRAMES &&
+           group->marks < GROUP_MARKS && (op = take(store))) {
         int r = obstacle(group, store, op, text);
         if (r == ERR_END) {
             put_back(store, op);
@@ -287,7 +291,7 @@ bool writer_step(struct store *store)
     heads_trim(&store->heads, atomic_load(&store->indexed));
     resync(store);
     group_begin(&group, store);
-    bool good = gather(&group, &parked);
+    bool good = gather(&group, &parked) && group_close_marks(&group) == 0;
     group_release(&group);
     if (!good) {
         struct err err = ERR_INIT;

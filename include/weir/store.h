@@ -30,7 +30,7 @@ struct store_options {
     size_t unindexed_max;          /**< appends wait above this; 0 = 32 MiB */
     uint64_t segment_start, segment_max; /**< see store/journal.h; 0 = its defaults */
     uint64_t map_size;             /**< see store/index.h; 0 = its default */
-    bool reserve;                  /**< keep some MiB of disk back, so that removals work when it is full */
+    uint64_t reserve;              /**< bytes of disk kept back, so that removals work when it is full; 0 = none */
     /** Called by the writer thread when something became visible. Must only wake somebody. */
     void (*published)(void *arg);
     /** Called by the index thread: every record up to `number` is in the index. May be NULL. */
@@ -81,11 +81,35 @@ struct store_frame {
     bool gone;          /**< out, import: not kept, its topic's newest frame has last:N */
 };
 
+/** What an operation does to a mark: a durable cursor, a reader's place kept in the store under a name. */
+enum store_mark_kind {
+    STORE_MARK_ACK,  /**< moves `low` forward and adds `acked`; makes the mark when it is new */
+    STORE_MARK_SET,  /**< makes or replaces the whole mark: config, `low` (also backwards), `acked` */
+    STORE_MARK_DROP, /**< forgets it; no error when there is none */
+};
+
+struct store_mark {
+    enum store_mark_kind kind;
+    struct span name;             /**< 1 to MARK_NAME_MAX bytes */
+    struct frame_id low;          /**< everything up to here is done. ACK: a lower one than known is ignored */
+    const struct frame_id *acked; /**< frames above `low` that are done as well; those at or below `low` are forgotten */
+    size_t acked_count;           /**< at most MARK_ACKED_MAX */
+    struct span config;           /**< SET: the owner's, opaque to the store, up to MARK_CONFIG_MAX bytes. ACK: not used */
+};
+
+#define MARK_NAME_MAX 400
+#define MARK_CONFIG_MAX (64 * 1024)
+#define MARK_ACKED_MAX 10000
+
 struct store_op {
     enum store_op_kind kind;
     enum authority authority;
     struct store_frame *frames;
     size_t count;
+    /** APPEND, IMPORT: marks that change in the same record as the frames are stored in, all or nothing. `count` may then be 0.
+     * Acks of one mark within a group collapse into one. Not applied when the op is refused or `repeated`. */
+    struct store_mark *marks;
+    size_t mark_count;
     struct frame_id id;          /**< REMOVE: one frame, or */
     const struct frame_id *ids;  /**< REMOVE: `count` frames in one record; NULL for the one above */
     struct span content;         /**< CONTENT */
@@ -188,6 +212,36 @@ int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE],
 /** Every topic with its counts, in byte order of names. each: 0 = go on. May block. Topics not in the index yet are flushed first. */
 int store_topics(struct store *store, int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq), void *arg,
                  struct err *err);
+
+/** A mark as it is kept. Spans and ids live for the call. */
+struct store_mark_view {
+    struct span name, config;
+    struct frame_id low;
+    const struct frame_id *acked; /**< ascending, all above low */
+    size_t acked_count;
+    struct frame_id newest; /**< highest id ever stored when the mark was so: what came with it lies up to here */
+};
+/** Marks whose name starts with `prefix`, in byte order of names, what was answered included (flushes first). each: 0 = go
+ * on; another value ends and is returned. May block. */
+int store_marks(struct store *store, struct span prefix, int (*each)(void *arg, const struct store_mark_view *mark), void *arg,
+                struct err *err);
+/** One mark by its whole name: calls `take` once. ERR_NOT_FOUND. May block. */
+int store_mark(struct store *store, struct span name, int (*take)(void *arg, const struct store_mark_view *mark), void *arg,
+               struct err *err);
+
+/**
+ * A hold: ephemeral frames with an id from `from` on stay in memory, with their contents, while it is held, as long as the tail
+ * is below 32 MiB. An import does not wait: it empties the tail, held or not, and cursors count what they lost.
+ * The owner's memory; zeroed first, and not held any more when the store is closed.
+ */
+struct store_hold {
+    struct frame_id from;
+    struct store_hold *prev, *next;
+};
+/** Any thread. Frames that left memory before do not come back. One that is held already moves to `from`. */
+void store_hold(struct store *store, struct store_hold *hold, struct frame_id from);
+/** Takes one that is not held. Any thread. Frees nothing itself: the index thread does. */
+void store_unhold(struct store *store, struct store_hold *hold);
 
 struct store_stat {
     uint8_t uuid[16];

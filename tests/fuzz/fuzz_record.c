@@ -34,6 +34,10 @@ static int put_op(struct buf *out, const struct op *op)
         return op_put_topic(out, op->topic_no, op->text);
     case OP_KEY:
         return op_put_key(out, op->topic_no, op->text, op->time_ms, op->digest, op->id, op->count);
+    case OP_MARK_ACK:
+    case OP_MARK_SET:
+    case OP_MARK_DROP:
+        return op_put_mark(out, op->type, &op->mark);
     }
     abort();
 }

@@ -173,10 +173,35 @@ static struct index_snap *snap_of(struct place *p)
     return snap;
 }
 
+/* Two marks, the first with two acknowledged ids. */
+static void put_marks(struct buf *ops)
+{
+    uint8_t ids[2 * ID_SIZE];
+    id_put(ids, nth(3));
+    id_put(ids + ID_SIZE, nth(5));
+    struct op_mark first = {span_str("group/one"), span_str("{}"), nth(2), span_of(ids, sizeof ids)};
+    struct op_mark second = {.name = span_str("two"), .low = nth(1)};
+    assert_int_equal(op_put_mark(ops, OP_MARK_SET, &first), 0);
+    assert_int_equal(op_put_mark(ops, OP_MARK_ACK, &second), 0);
+}
+
+static int check_mark(void *arg, const struct index_mark *mark)
+{
+    bool first = span_is(mark->name, "group/one");
+    assert_true(first || span_is(mark->name, "two"));
+    assert_true(span_is(mark->config, first ? "{}" : ""));
+    assert_int_equal(id_cmp(mark->low, nth(first ? 2 : 1)), 0);
+    assert_int_equal(mark->acked_count, first ? 2 : 0);
+    assert_true(!first || id_cmp(mark->acked[1], nth(5)) == 0);
+    ++*(int *)arg;
+    return 0;
+}
+
 /* --- the tables from below -------------------------------------------------------------------- */
 
 static const char *const tables[] = {"meta",    "frames", "topics", "names", "by_topic", "old",
-                                     "content", "loose",  "expiry", "keys",  "key_age"};
+                                     "content", "loose",  "expiry", "keys",  "key_age",
+                                     "marks",   "acked",  "mark_rows"};
 
 struct raw {
     MDB_env *env;
@@ -457,6 +482,7 @@ static void add_one_of_each(struct place *p)
     assert_int_equal(op_put_frame(&ops, OP_IMPORT, &old), 0);
     assert_int_equal(op_put_content(&ops, digest, 1, span_str("loose")), 0);
     assert_int_equal(op_put_key(&ops, 1, span_str("k"), 1, digest, nth(1), 1), 0);
+    put_marks(&ops);
     must_move(p, &ops);
 }
 
@@ -482,6 +508,103 @@ static void damage_in_every_table_is_found(void **state)
         }
     start(p, &plain);
     assert_sound(p);
+}
+
+/* Removes the first entry of a table. */
+static void raw_remove(struct place *p, const char *table)
+{
+    struct raw raw;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    raw_begin(&raw, p, table, 0);
+    assert_int_equal(mdb_cursor_open(raw.txn, raw.dbi, &cursor), 0);
+    assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_FIRST), 0);
+    assert_int_equal(mdb_cursor_del(cursor, 0), 0);
+    mdb_cursor_close(cursor);
+    raw_end(&raw);
+}
+
+static void marks_must_fit_each_other(void **state)
+{
+    static const struct {
+        const char *table, *fault;
+    } gone[] = {{"marks", "its name does not lead to it"}, {"mark_rows", "has no row"}};
+    struct place *p = *state;
+    for (size_t i = 0; i < 2; i++) {
+        struct buf ops = BUF_INIT;
+        start(p, &plain);
+        put_marks(&ops);
+        must_move(p, &ops);
+        assert_sound(p);
+        stop(p);
+        raw_remove(p, gone[i].table);
+        start(p, &plain);
+        char *text = faults(p);
+        assert_non_null(strstr(text, gone[i].fault));
+        assert_non_null(strstr(text, "is of no mark"));
+        free(text);
+        if (i == 1) { /* a reader is told */
+            struct err err = ERR_INIT;
+            struct index_snap *snap = snap_of(p);
+            int seen = 0;
+            assert_int_equal(index_mark(snap, span_str("group/one"), check_mark, &seen, &err), ERR_DAMAGED);
+            assert_non_null(strstr(err.text, "marks"));
+            assert_int_equal(seen, 0);
+            index_snap_end(snap);
+        }
+        struct op_mark drop = {.name = span_str("group/one")};
+        ops = BUF_INIT;
+        assert_int_equal(op_put_mark(&ops, OP_MARK_DROP, &drop), 0);
+        must_move(p, &ops);
+        stop(p);
+        unlinkat(p->fd, "index/data.mdb", 0);
+        p->number = 0;
+    }
+    start(p, &plain);
+}
+
+/* An index as format 1 left it: without the tables of marks. */
+static void an_older_index_gets_the_tables_of_marks(void **state)
+{
+    static const uint8_t old[4] = {0, 0, 0, 1};
+    struct place *p = *state;
+    struct buf ops = BUF_INIT;
+    struct err err = ERR_INIT;
+    int seen = 0;
+    start(p, &plain);
+    add_frames(p, 0, 20);
+    stop(p);
+    for (size_t t = 11; t < 14; t++) {
+        struct raw raw;
+        raw_begin(&raw, p, tables[t], 0);
+        assert_int_equal(mdb_drop(raw.txn, raw.dbi, 1), 0);
+        raw_end(&raw);
+    }
+    assert_int_equal(index_open(&p->index, p->fd, "index", &plain, &err), ERR_DAMAGED);
+    assert_non_null(strstr(err.text, "marks is missing"));
+    raw_meta(p, "format", old, sizeof old);
+    start(p, &plain);
+    assert_sound(p);
+    put_marks(&ops);
+    must_move(p, &ops);
+    stop(p);
+    start(p, &tiny);
+    struct index_snap *snap = snap_of(p);
+    struct frame f;
+    assert_int_equal(index_snap_number(snap), 2);
+    assert_int_equal(index_frame(snap, nth(19), &f, &err), 0);
+    assert_int_equal(index_marks(snap, (struct span){0}, check_mark, &seen, &err), 0);
+    assert_int_equal(seen, 2);
+    index_snap_end(snap);
+    assert_sound(p);
+    stop(p);
+    /* And an older weir would refuse it now. */
+    struct raw raw;
+    MDB_val key = {6, (void *)"format"}, value;
+    raw_begin(&raw, p, "meta", 0);
+    assert_int_equal(mdb_get(raw.txn, raw.dbi, &key, &value), 0);
+    assert_int_equal(get_be32(value.mv_data), INDEX_FORMAT);
+    raw_end(&raw);
 }
 
 static void a_damaged_frame_is_named_and_passed(void **state)
@@ -845,6 +968,8 @@ int main(void)
         TEST(records_must_follow),
         TEST(the_map_grows),
         TEST(damage_in_every_table_is_found),
+        TEST(marks_must_fit_each_other),
+        TEST(an_older_index_gets_the_tables_of_marks),
         TEST(a_damaged_frame_is_named_and_passed),
         TEST(an_unreadable_frame_can_be_cut),
         TEST(topics_are_listed_by_prefix),

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <weir/store.h>
+
 #include "base/bytes.h"
 #include "store/record.h"
 
@@ -225,8 +227,21 @@ static void test_cut_and_padded_frames_are_refused(void **state)
     assert_int_equal(record_get_frame(&got, buf_span(&out), NULL), ERR_DAMAGED);
 }
 
+/* Ids as a mark's operation has them; the low one is the first. */
+static struct op_mark sample_mark(uint8_t ids[static 3 * ID_SIZE])
+{
+    for (uint64_t i = 0; i < 3; i++)
+        id_put(ids + i * ID_SIZE, (struct frame_id){7, i});
+    return (struct op_mark){.name = span_str("handler/a"),
+                            .config = span_str("{}"),
+                            .low = id_get(ids),
+                            .acked = span_of(ids + ID_SIZE, 2 * ID_SIZE)};
+}
+
 static void put_one_of_each(struct buf *out)
 {
+    uint8_t ids[3 * ID_SIZE];
+    struct op_mark mark = sample_mark(ids);
     struct frame f = full_frame();
     struct frame_id id = {1, 2};
     assert_int_equal(op_put_topic(out, 9, span_str("orders.new")), 0);
@@ -236,6 +251,9 @@ static void put_one_of_each(struct buf *out)
     assert_int_equal(op_put_cut(out, 9, UINT64_MAX), 0);
     assert_int_equal(op_put_content(out, digest, 55, span_str("body")), 0);
     assert_int_equal(op_put_key(out, 9, span_str("k1"), 66, digest, id, 3), 0);
+    assert_int_equal(op_put_mark(out, OP_MARK_ACK, &mark), 0);
+    assert_int_equal(op_put_mark(out, OP_MARK_SET, &mark), 0);
+    assert_int_equal(op_put_mark(out, OP_MARK_DROP, &mark), 0);
 }
 
 static void test_operations_come_back(void **state)
@@ -278,6 +296,17 @@ static void test_operations_come_back(void **state)
     assert_int_equal(op.id.lo, 2);
     assert_int_equal(op.count, 3);
     assert_true(span_is(op.text, "k1"));
+    uint8_t ids[3 * ID_SIZE];
+    struct op_mark mark = sample_mark(ids);
+    for (int type = OP_MARK_ACK; type <= OP_MARK_DROP; type++) {
+        bool drop = type == OP_MARK_DROP;
+        assert_int_equal(op_next(&op, &rest, NULL), 0);
+        assert_int_equal(op.type, type);
+        assert_true(span_eq(op.mark.name, mark.name));
+        assert_true(span_is(op.mark.config, type == OP_MARK_SET ? "{}" : ""));
+        assert_int_equal(id_cmp(op.mark.low, drop ? ID_MIN : mark.low), 0);
+        assert_true(drop ? op.mark.acked.len == 0 : span_eq(op.mark.acked, mark.acked));
+    }
     assert_int_equal(op_next(&op, &rest, NULL), ERR_END);
 }
 
@@ -300,7 +329,7 @@ static void test_cut_operations_are_refused(void **state)
             assert_true(rest.len > 0 && rest.ptr + rest.len == out.ptr + len);
         }
     }
-    assert_int_equal(whole, 7); /* only the ends of operations are clean ends */
+    assert_int_equal(whole, 10); /* only the ends of operations are clean ends */
 }
 
 static int next_of(const uint8_t *bytes, size_t len)
@@ -314,7 +343,7 @@ static void test_odd_operations_are_refused(void **state)
 {
     (void)state;
     static const uint8_t none[5] = {0};
-    static const uint8_t after_last[5] = {8};
+    static const uint8_t after_last[5] = {11};
     static const uint8_t far[5] = {255};
     static const uint8_t long_remove[5 + 17] = {OP_REMOVE, 0, 0, 0, 17};
     static const uint8_t long_cut[5 + 13] = {OP_CUT, 0, 0, 0, 13};
@@ -333,6 +362,84 @@ static void test_odd_operations_are_refused(void **state)
     assert_int_equal(next_of(no_name, sizeof no_name), 0);
 }
 
+static void test_mark_layout(void **state)
+{
+    (void)state;
+    CLEAN_BUF out = BUF_INIT;
+    uint8_t ids[3 * ID_SIZE];
+    struct op_mark mark = sample_mark(ids);
+    assert_int_equal(op_put_mark(&out, OP_MARK_ACK, &mark), 0);
+    assert_int_equal(out.len, 5 + 18 + 9 + 32);
+    assert_int_equal(out.ptr[0], 8);
+    assert_int_equal(get_be32(out.ptr + 1), 18 + 9 + 32);
+    assert_int_equal(get_be16(out.ptr + 5), 9);
+    assert_memory_equal(out.ptr + 7, ids, ID_SIZE);
+    assert_memory_equal(out.ptr + 23, "handler/a", 9);
+    assert_memory_equal(out.ptr + 32, ids + ID_SIZE, 2 * ID_SIZE);
+    buf_reset(&out);
+    assert_int_equal(op_put_mark(&out, OP_MARK_SET, &mark), 0);
+    assert_int_equal(out.len, 5 + 22 + 9 + 2 + 32);
+    assert_int_equal(get_be16(out.ptr + 5), 9);
+    assert_int_equal(get_be32(out.ptr + 7), 2);
+    assert_memory_equal(out.ptr + 11, ids, ID_SIZE);
+    assert_memory_equal(out.ptr + 27, "handler/a{}", 11);
+    assert_memory_equal(out.ptr + 38, ids + ID_SIZE, 2 * ID_SIZE);
+    buf_reset(&out);
+    assert_int_equal(op_put_mark(&out, OP_MARK_DROP, &mark), 0);
+    assert_int_equal(out.len, 5 + 9);
+    assert_memory_equal(out.ptr + 5, "handler/a", 9);
+}
+
+/* What was written with one byte of it set. */
+static int next_with(enum op_type type, size_t at, uint8_t value)
+{
+    CLEAN_BUF out = BUF_INIT;
+    uint8_t ids[3 * ID_SIZE];
+    struct op_mark mark = sample_mark(ids);
+    assert_int_equal(op_put_mark(&out, type, &mark), 0);
+    assert_int_not_equal(out.ptr[at], value);
+    out.ptr[at] = value;
+    return next_of(out.ptr, out.len);
+}
+
+static void test_odd_marks_are_refused(void **state)
+{
+    (void)state;
+    static char big[MARK_CONFIG_MAX + 1];
+    static uint8_t ids[(MARK_ACKED_MAX + 1) * ID_SIZE];
+    static const uint8_t no_name[5] = {OP_MARK_DROP};
+    CLEAN_BUF out = BUF_INIT;
+    struct op_mark good = {.name = span_str("n")}, mark;
+    assert_int_equal(next_of(no_name, sizeof no_name), ERR_DAMAGED);
+    assert_int_equal(next_with(OP_MARK_ACK, 6, 0), ERR_DAMAGED);   /* no name */
+    assert_int_equal(next_with(OP_MARK_ACK, 6, 8), ERR_DAMAGED);   /* ids that are cut */
+    assert_int_equal(next_with(OP_MARK_ACK, 5, 9), ERR_DAMAGED);   /* longer than the body */
+    assert_int_equal(next_with(OP_MARK_ACK, 22, 1), ERR_DAMAGED);  /* low is one of the ids */
+    assert_int_equal(next_with(OP_MARK_ACK, 63, 1), ERR_DAMAGED);  /* an id twice */
+    assert_int_equal(next_with(OP_MARK_ACK, 63, 9), 0);
+    assert_int_equal(next_with(OP_MARK_SET, 10, 1), ERR_DAMAGED);
+    assert_int_equal(next_with(OP_MARK_SET, 7, 0xff), ERR_DAMAGED);
+    assert_int_equal(next_with(OP_MARK_SET, 26, 1), ERR_DAMAGED);
+    mark = (struct op_mark){.name = span_of(big, MARK_NAME_MAX + 1)};
+    assert_int_equal(op_put_mark(&out, OP_MARK_DROP, &mark), ERR_INVALID);
+    mark.name.len = 0;
+    assert_int_equal(op_put_mark(&out, OP_MARK_DROP, &mark), ERR_INVALID);
+    mark = good;
+    mark.config = span_of(big, sizeof big);
+    assert_int_equal(op_put_mark(&out, OP_MARK_SET, &mark), ERR_INVALID);
+    assert_int_equal(op_put_mark(&out, OP_MARK_ACK, &mark), 0); /* which has no config */
+    buf_reset(&out);
+    for (size_t i = 0; i <= MARK_ACKED_MAX; i++)
+        put_be64(ids + i * ID_SIZE, i + 1);
+    mark = good;
+    mark.acked = span_of(ids, sizeof ids);
+    assert_int_equal(op_put_mark(&out, OP_MARK_ACK, &mark), ERR_INVALID);
+    assert_int_equal(out.len, 0);
+    mark.acked.len -= ID_SIZE;
+    assert_int_equal(op_put_mark(&out, OP_MARK_ACK, &mark), 0);
+    assert_int_equal(next_of(out.ptr, out.len), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +452,8 @@ int main(void)
         cmocka_unit_test(test_operations_come_back),
         cmocka_unit_test(test_cut_operations_are_refused),
         cmocka_unit_test(test_odd_operations_are_refused),
+        cmocka_unit_test(test_mark_layout),
+        cmocka_unit_test(test_odd_marks_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,45 @@ static void test_newer_format_is_refused_unchanged(void **state)
     assert_int_equal(store_open(&play->store, play->path, &play->options, &err), ERR_FORMAT);
 }
 
+static void read_file(char *out, size_t size, const char *dir, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    out[fread(out, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void test_older_format_becomes_this_one(void **state)
+{
+    struct play *play = *state;
+    char now[128], then[128], text[128];
+    put(play, "a");
+    play_close(play);
+    read_file(now, sizeof now, play->path, "format");
+    char *at = strstr(now, "format 2\n");
+    assert_non_null(at);
+    memcpy(then, now, sizeof then);
+    then[at - now + 7] = '1';
+    write_file(play->path, "format", then);
+    play_open(play);
+    assert_int_equal(stat_of(play).format, 2);
+    assert_int_equal(count_all(play), 1);
+    read_file(text, sizeof text, play->path, "format");
+    assert_string_equal(text, now);
+    /* None is no format of ours. */
+    play_close(play);
+    then[at - now + 7] = '0';
+    write_file(play->path, "format", then);
+    struct err err = ERR_INIT;
+    assert_int_equal(store_open(&play->store, play->path, &play->options, &err), ERR_FORMAT);
+    read_file(text, sizeof text, play->path, "format");
+    assert_string_equal(text, then);
+    write_file(play->path, "format", now);
+    play_open(play);
+}
+
 static void test_foreign_directory_is_left_alone(void **state)
 {
     struct play *play = *state;
@@ -728,6 +767,7 @@ int main(void)
         CASE(test_append_read_reopen),
         CASE(test_second_process_is_refused),
         CASE(test_newer_format_is_refused_unchanged),
+        CASE(test_older_format_becomes_this_one),
         CASE(test_foreign_directory_is_left_alone),
         CASE(test_directory_is_made_and_private),
         CASE(test_two_stores),

@@ -211,6 +211,96 @@ static void test_hides(void **state)
     tail_finish(&tail);
 }
 
+/* What is held stays, with what lies behind it; groups before it go. */
+static void test_holds(void **state)
+{
+    (void)state;
+    struct tail tail;
+    struct store_hold low = {0}, high = {0}, never = {0};
+    assert_int_equal(tail_init(&tail, 1, 0, ID_MIN), 0);
+    tail_hold(&tail, &high, id_of(40));
+    tail_hold(&tail, &low, id_of(21));
+    publish(&tail, make(0, 5, 3, true, 0)); /* below what is held */
+    assert_int_equal(tail.lost_ephemerals, 3);
+    publish(&tail, make(1, 10, 2, false, 0));
+    publish(&tail, make(0, 20, 2, true, 0)); /* 20 goes with 21 or not at all */
+    publish(&tail, make(2, 30, 2, false, 0));
+    publish(&tail, make(0, 40, 2, true, 0));
+    publish(&tail, make(3, 50, 2, false, 0));
+    tail_indexed(&tail, 3);
+    assert_false(finds(&tail, 10)); /* stored, and nothing held is older */
+    assert_true(finds(&tail, 20) && finds(&tail, 30) && finds(&tail, 40) && finds(&tail, 50));
+    assert_int_equal(id_cmp(tail.floor, id_of(11)), 0);
+    assert_int_equal(tail_unindexed(&tail), 0);
+    tail_hold(&tail, &low, id_of(22)); /* moves */
+    tail_trim(&tail);
+    assert_false(finds(&tail, 20) || finds(&tail, 30));
+    assert_true(finds(&tail, 40));
+    tail_unhold(&tail, &low);
+    tail_unhold(&tail, &never);
+    tail_trim(&tail);
+    assert_true(finds(&tail, 40) && finds(&tail, 50));
+    tail_unhold(&tail, &high);
+    tail_unhold(&tail, &high);
+    tail_trim(&tail);
+    assert_int_equal(tail.frames, 0);
+    assert_int_equal(tail.bytes, 0);
+    assert_int_equal(tail.lost_ephemerals, 7);
+    tail_finish(&tail);
+}
+
+/* What an import must empty is emptied; and a hold keeps no more than so many bytes. */
+static void test_holds_have_bounds(void **state)
+{
+    (void)state;
+    struct tail tail;
+    struct store_hold hold = {0};
+    assert_int_equal(tail_init(&tail, 1, 0, ID_MIN), 0);
+    tail_hold(&tail, &hold, ID_MIN);
+    publish(&tail, make(0, 5, 3, true, 0));
+    publish(&tail, make(1, 10, 1, false, 0));
+    tail_indexed(&tail, 1);
+    assert_true(finds(&tail, 5));
+    tail_evict(&tail, 1);
+    assert_int_equal(tail.lost_ephemerals, 3);
+    assert_int_equal(tail.frames, 0);
+    uint64_t published = 0;
+    for (uint64_t id = 100; tail.lost_ephemerals == 3; id += 10, published += 8) {
+        assert_true(tail.bytes < TAIL_HOLD_MAX);
+        publish(&tail, make(0, id, 8, true, 0));
+    }
+    assert_true(tail.bytes < TAIL_HOLD_MAX && tail.bytes > TAIL_HOLD_MAX - 5000);
+    assert_int_equal(tail.frames, published - (tail.lost_ephemerals - 3));
+    assert_true(published > 10000);
+    tail_unhold(&tail, &hold);
+    tail_trim(&tail);
+    assert_int_equal(tail.frames, 0);
+    tail_finish(&tail);
+}
+
+static void test_after(void **state)
+{
+    (void)state;
+    struct tail tail;
+    struct tail_pin pin;
+    assert_int_equal(tail_init(&tail, 1 << 20, 10, ID_MIN), 0);
+    tail_pin(&tail, &pin);
+    assert_int_equal(tail_after(&tail, &pin, 10), 1);
+    tail_unpin(&tail, &pin);
+    for (uint64_t i = 0; i < 30; i++) {
+        publish(&tail, make(11 + i, 100 + 10 * i, 1, false, 0));
+        publish(&tail, make(0, 105 + 10 * i, 1, true, 0));
+    }
+    tail_pin(&tail, &pin);
+    assert_int_equal(tail_after(&tail, &pin, 0), 1);
+    assert_int_equal(tail_after(&tail, &pin, 10), 1);
+    assert_int_equal(tail_after(&tail, &pin, 11), 3);
+    assert_int_equal(tail_after(&tail, &pin, 39), 59);
+    assert_int_equal(tail_after(&tail, &pin, 40), 61);
+    tail_unpin(&tail, &pin);
+    tail_finish(&tail);
+}
+
 struct search {
     struct tail *tail;
     uint64_t ids[64];
@@ -297,6 +387,9 @@ int main(void)
         cmocka_unit_test(test_contents),
         cmocka_unit_test(test_highest_id_of_imports),
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_holds_have_bounds),
+        cmocka_unit_test(test_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
