@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 
 # --- what there is to build: a room is a folder, its sources are all its .c files -----------------
 
-ROOMS    := base cas store client daemon cmd
+ROOMS    := base cas store client daemon daemon/run daemon/serve cmd
 MAINS    := daemon/main.c cmd/main.c
 sources   = $(sort $(foreach room,$(1),$(wildcard $(room)/*.c)))
 objects   = $(patsubst %.c,$(B)/%.o,$(1))
@@ -41,7 +41,7 @@ FUZZ_PROGRAMS  := $(FUZZ:%.c=$(B)/%)
 OTHER_PROGRAMS := $(OTHER:%.c=$(B)/%)
 TEST_PROGRAMS  := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(OTHER_PROGRAMS)
 SHIM := $(if $(wildcard tests/fault/shim.c),$(B)/tests/faultshim.so)
-SCRIPTS := .ci/run tests/run $(wildcard scripts/* scripts/dev/*)
+SCRIPTS := .ci/run tests/run $(wildcard scripts/* scripts/dev/* scripts/handlers/*)
 SHELL_FILES = $(shell grep -lE '^\#!.*\b(sh|bash)$$' $(SCRIPTS) 2>/dev/null)
 
 # --- libraries -----------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ all: $(PROGRAMS) $(B)/libweir.a $(B)/weir.pc
 tests: all $(TEST_PROGRAMS) $(SHIM)
 
 CLIENT_OBJ := $(call objects,$(call sources,client base))
-DAEMON_OBJ := $(call objects,$(call sources,daemon store cas base))
+DAEMON_OBJ := $(call objects,$(call sources,daemon daemon/run daemon/serve store cas base))
 CMD_OBJ    := $(call objects,$(call sources,cmd))
 ROOMS_OBJ  := $(call objects,$(filter-out $(MAINS),$(call sources,$(ROOMS))))
 
@@ -143,6 +143,8 @@ $(B)/%.o: %.c $(B)/.flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -Wconversion -c -o $@ $<
+# It has the live page's files in itself.
+$(B)/daemon/serve/page_asset.o: $(addprefix daemon/serve/page.,html css js)
 # Tests: no -Wconversion, and a fuzz target's entry point has no header to declare it.
 $(B)/tests/%.o: tests/%.c $(B)/.flags
 	$(call say,CC,$<)
@@ -163,7 +165,7 @@ $(B)/tests/faultshim.so: tests/fault/shim.c $(B)/.flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g -fPIC -pthread $(WARNINGS) -Wno-missing-prototypes -shared -o $@ $< -ldl
 
--include $(wildcard $(B)/*/*.d $(B)/tests/*/*.d)
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
 
 # --- testing -------------------------------------------------------------------------------------
 

@@ -85,6 +85,17 @@ void buf_consume(struct buf *buf, size_t n)
     memmove(buf->ptr, buf->ptr + n, buf->len);
 }
 
+size_t buf_copy(const struct buf *buf, size_t *at, void *into, size_t room)
+{
+    size_t len = buf->len - *at;
+    if (len > room)
+        len = room;
+    if (len > 0)
+        memcpy(into, buf->ptr + *at, len);
+    *at += len;
+    return len;
+}
+
 const char *buf_cstr(struct buf *buf)
 {
     if (buf_reserve(buf, 1) < 0)

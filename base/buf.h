@@ -35,6 +35,9 @@ void buf_trim(struct buf *buf);
 /** Removes `n` bytes at the front (n <= len). */
 void buf_consume(struct buf *buf, size_t n);
 
+/** Copies bytes out, from `*at` (<= len) on, up to `room`; `*at` moves behind them. Returns how many. */
+size_t buf_copy(const struct buf *buf, size_t *at, void *into, size_t room);
+
 /** Ends the bytes with a NUL that is not counted, and returns them; NULL without memory. */
 const char *buf_cstr(struct buf *buf);
 

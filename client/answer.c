@@ -13,16 +13,20 @@ void answer_reset(struct answer *a, bool head_only)
 {
     struct buf line = a->line;
     struct buf fields = a->fields;
+    struct buf trailers = a->trailers;
 
     buf_reset(&line);
     buf_reset(&fields);
-    *a = (struct answer){.head_only = head_only, .line = line, .fields = fields};
+    buf_reset(&trailers);
+    *a = (struct answer){
+        .head_only = head_only, .line = line, .fields = fields, .trailers = trailers};
 }
 
 void answer_finish(struct answer *a)
 {
     buf_finish(&a->line);
     buf_finish(&a->fields);
+    buf_finish(&a->trailers);
 }
 
 /*
@@ -128,35 +132,50 @@ static int use_field(struct answer *a, struct span name, struct span value, stru
     return 0;
 }
 
-static int keep_field(struct answer *a, struct span name, struct span value)
+static int keep_field(struct buf *fields, struct span name, struct span value, struct err *err)
 {
-    if (buf_reserve(&a->fields, name.len + value.len + 2) < 0)
-        return -ENOMEM;
+    if (buf_reserve(fields, name.len + value.len + 2) < 0)
+        return err_set(err, -ENOMEM, "no memory for the answer's head");
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.ptr[i];
-        buf_put(&a->fields, c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c);
+        buf_put(fields, c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c);
     }
-    buf_put(&a->fields, 0);
-    buf_add_span(&a->fields, value);
-    buf_put(&a->fields, 0);
+    buf_put(fields, 0);
+    buf_add_span(fields, value);
+    buf_put(fields, 0);
+    return 0;
+}
+
+static int split_field(const struct answer *a, struct span *name, struct span *value,
+                       struct err *err)
+{
+    const uint8_t *colon = memchr(a->line.ptr, ':', a->line.len);
+    size_t len = colon ? (size_t)(colon - a->line.ptr) : 0;
+
+    *name = span_of(a->line.ptr, len);
+    if (len == 0 || memchr(name->ptr, ' ', len) || memchr(name->ptr, '\t', len))
+        return err_set(err, -EPROTO, "the answer holds a line that is no header");
+    *value = trim(span_of(colon + 1, a->line.len - len - 1));
     return 0;
 }
 
 static int parse_field(struct answer *a, struct err *err)
 {
-    const uint8_t *colon = memchr(a->line.ptr, ':', a->line.len);
-    size_t len = colon ? (size_t)(colon - a->line.ptr) : 0;
-    struct span name = span_of(a->line.ptr, len);
+    struct span name, value;
+    int rc = split_field(a, &name, &value, err);
 
-    if (len == 0 || memchr(name.ptr, ' ', len) || memchr(name.ptr, '\t', len))
-        return err_set(err, -EPROTO, "the answer holds a line that is no header");
-    struct span value = trim(span_of(colon + 1, a->line.len - len - 1));
-    int rc = use_field(a, name, value, err);
-    if (rc < 0)
-        return rc;
-    if (keep_field(a, name, value) < 0)
-        return err_set(err, -ENOMEM, "no memory for the answer's head");
-    return 0;
+    if (rc == 0)
+        rc = use_field(a, name, value, err);
+    return rc == 0 ? keep_field(&a->fields, name, value, err) : rc;
+}
+
+/* A trailer field changes nothing of how the answer is framed, whatever its name. */
+static int parse_trailer(struct answer *a, struct err *err)
+{
+    struct span name, value;
+    int rc = split_field(a, &name, &value, err);
+
+    return rc == 0 ? keep_field(&a->trailers, name, value, err) : rc;
 }
 
 static void begin_body(struct answer *a)
@@ -263,7 +282,9 @@ static int take_framing(struct answer *a, struct span in, size_t *used, struct e
             rc = err_set(err, -EPROTO, "a chunk of the answer is longer than its size says");
         a->line_bytes = 0;
         a->part = ANSWER_CHUNK_SIZE;
-    } else if (a->line.len == 0) {
+    } else if (a->line.len > 0) {
+        rc = parse_trailer(a, err);
+    } else {
         a->part = ANSWER_ENDED;
     }
     buf_reset(&a->line);
@@ -321,10 +342,10 @@ int answer_eof(struct answer *a, struct err *err)
     return err_set(err, ERR_CUT, "the connection ended in the middle of the answer");
 }
 
-const char *answer_field(const struct answer *a, const char *name)
+static const char *find_field(const struct buf *fields, const char *name)
 {
-    const char *p = (const char *)a->fields.ptr;
-    const char *end = p ? p + a->fields.len : p;
+    const char *p = (const char *)fields->ptr;
+    const char *end = p ? p + fields->len : p;
 
     while (p < end) {
         const char *value = p + strlen(p) + 1;
@@ -333,4 +354,14 @@ const char *answer_field(const struct answer *a, const char *name)
         p = value + strlen(value) + 1;
     }
     return NULL;
+}
+
+const char *answer_field(const struct answer *a, const char *name)
+{
+    return find_field(&a->fields, name);
+}
+
+const char *answer_trailer(const struct answer *a, const char *name)
+{
+    return a->part == ANSWER_ENDED ? find_field(&a->trailers, name) : NULL;
 }

@@ -50,6 +50,7 @@ struct answer {
     size_t line_bytes; /**< of head or trailers so far */
     struct buf line;   /**< the unfinished line */
     struct buf fields; /**< "name\0value\0" of each header, names in lower case */
+    struct buf trailers; /**< the same of each trailer field behind the last chunk */
 };
 
 /** Makes ready for the next answer; keeps memory. The first call takes zeroed memory. */
@@ -76,5 +77,7 @@ int answer_eof(struct answer *a, struct err *err);
 
 /** Value of a header (any case), NULL when absent; the first when there are several. Borrowed. */
 const char *answer_field(const struct answer *a, const char *name);
+/** The same of a trailer field; NULL also before the answer is at its end. */
+const char *answer_trailer(const struct answer *a, const char *name);
 
 #endif

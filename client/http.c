@@ -284,6 +284,11 @@ const char *weir_response_header(struct weir *w, const char *name)
     return answer_field(&w->answer, name);
 }
 
+const char *weir_response_trailer(struct weir *w, const char *name)
+{
+    return answer_trailer(&w->answer, name);
+}
+
 int weir_read_all(struct weir *w, char **out, size_t *len, size_t max, struct err *err)
 {
     CLEAN_BUF all = BUF_INIT;

@@ -158,3 +158,22 @@ int call_get(struct weir *w, const char *target, struct weir_response *res, stru
         return err_set(err, ERR_NOT_FOUND, "not found");
     return weir_check(w, res, err);
 }
+
+int call_fetch(const struct call *call, const char *target, size_t max, char **json, size_t *len)
+{
+    struct err err = ERR_INIT;
+    struct weir *w = NULL;
+    struct weir_response res;
+    int rc = call_open(call, &w);
+    if (rc != 0)
+        return rc;
+    rc = call_get(w, target, &res, &err);
+    if (rc == 0)
+        rc = weir_read_all(w, json, len, max, &err);
+    weir_close(w);
+    if (rc != 0)
+        return call_fail(call, &err);
+    while (*len > 0 && (*json)[*len - 1] == '\n')
+        --*len;
+    return 0;
+}

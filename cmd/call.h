@@ -27,6 +27,8 @@ struct call {
     size_t given_count;
     const char **operands; /**< after call_operands: without ADDR */
     size_t operand_count;
+    bool dashed;        /**< there was a `--', */
+    size_t behind_dash; /**< and so many of the operands stand behind it */
     const char **operand_store; /**< what operands points into; call_finish frees it */
     const char *addr;           /**< ADDR as given, or NULL */
 };
@@ -75,5 +77,11 @@ int call_open(const struct call *call, struct weir **out);
  * a 404.
  */
 int call_get(struct weir *w, const char *target, struct weir_response *res, struct err *err);
+
+/**
+ * Opens the store that was meant, sends GET `target` and gives the answer's body, up to `max`
+ * bytes, without newlines at its end. The caller frees `json`. 0, or an exit status after a message.
+ */
+int call_fetch(const struct call *call, const char *target, size_t max, char **json, size_t *len);
 
 #endif

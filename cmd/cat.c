@@ -6,6 +6,7 @@
 
 #include "base/clean.h"
 #include "base/json.h"
+#include "cmd/cat_group.h"
 #include "cmd/human.h"
 #include "cmd/output.h"
 #include "cmd/table.h"
@@ -28,8 +29,18 @@ enum {
     STREAM,
     TIMESTAMP,
     SEQ,
-    SSE
+    SSE,
+    GROUP,
+    MEMBER,
+    ACK,
+    ORDER,
+    MAX,
+    TIMEOUT,
+    WINDOW
 };
+
+static const char *const ack_words[] = {"auto", "manual", NULL};
+static const char *const order_words[] = {"topic", "none", NULL};
 
 static const struct option_row options[] = {
     {.id = FOLLOW, .letter = 'f', .name = "follow", .help = "stay, and print what is appended"},
@@ -71,6 +82,30 @@ static const struct option_row options[] = {
     {.id = TIMESTAMP, .name = "with-timestamp", .help = "add \"timestamp\" to each frame"},
     {.id = SEQ, .name = "with-seq", .help = "add \"seq\" to each frame"},
     {.id = SSE, .name = "sse", .help = "as server-sent events"},
+    {.id = GROUP,
+     .letter = 'g',
+     .name = "group",
+     .arg = "GROUP",
+     .help = "share the frames with the group's other members"},
+    {.id = MEMBER, .name = "member", .arg = "M", .help = "the name to go by in the group"},
+    {.id = ACK,
+     .name = "ack",
+     .arg = "HOW",
+     .help = "auto: done when printed; manual: by `ack'",
+     .complete = COMPLETE_WORDS,
+     .words = ack_words},
+    {.id = ORDER,
+     .name = "order",
+     .arg = "HOW",
+     .help = "topic: one frame of a topic at a time",
+     .complete = COMPLETE_WORDS,
+     .words = order_words},
+    {.id = MAX, .name = "max", .arg = "N", .help = "handed out N times a frame is dead (5)"},
+    {.id = TIMEOUT,
+     .name = "timeout-ms",
+     .arg = "MS",
+     .help = "not done by then: somebody else gets it (60000)"},
+    {.id = WINDOW, .name = "window", .arg = "N", .help = "frames open at once (100)"},
     {.name = NULL},
 };
 
@@ -79,14 +114,35 @@ static bool follows(const struct call *call)
     return call_has(call, FOLLOW) || call_has(call, PULSE);
 }
 
+static int check_group(const struct call *call)
+{
+    static const int odd[] = {PULSE, BEFORE, UNTIL, REVERSE, COUNT, LAST, STREAM};
+    static const int own[] = {MEMBER, ACK, ORDER, MAX, TIMEOUT, WINDOW};
+    const char *ack = call_value(call, ACK);
+    bool group = call_has(call, GROUP);
+    for (size_t i = 0; group && i < sizeof(odd) / sizeof(odd[0]); i++)
+        if (call_has(call, odd[i]))
+            return call_usage(call, "--group does not go with --pulse, --before, --until, "
+                                    "--reverse, --count, --last or --stream");
+    for (size_t i = 0; !group && i < sizeof(own) / sizeof(own[0]); i++)
+        if (call_has(call, own[i]))
+            return call_usage(call, "--member, --ack, --order, --max, --timeout-ms and --window "
+                                    "go with --group");
+    if (ack && strcmp(ack, "auto") != 0 && strcmp(ack, "manual") != 0)
+        return call_usage(call, "--ack is auto or manual");
+    return 0;
+}
+
 static int check(const struct call *call)
 {
-    static const int numbers[] = {PULSE, LIMIT, LAST};
+    static const int numbers[] = {PULSE, LIMIT, LAST, MAX, TIMEOUT, WINDOW};
     int rc = call_check_pattern(call, call_value(call, TOPIC));
     for (size_t i = 0; rc == 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++)
         rc = call_check_number(call, numbers[i]);
     if (rc == 0 && follows(call) && (call_has(call, REVERSE) || call_has(call, COUNT)))
         rc = call_usage(call, "--reverse and --count do not go with --follow");
+    if (rc == 0)
+        rc = check_group(call);
     if (rc == 0 && call_has(call, TOPIC) && call_has(call, STREAM))
         rc = call_usage(call, "give --topic or --stream, not both");
     if (rc == 0)
@@ -94,6 +150,12 @@ static int check(const struct call *call)
     if (rc == 0)
         rc = call_check_id(call, "--from", call_value(call, FROM));
     return rc == 0 ? call_check_id(call, "--before", call_value(call, BEFORE)) : rc;
+}
+
+static bool by_hand(const struct call *call)
+{
+    const char *ack = call_value(call, ACK);
+    return ack && strcmp(ack, "manual") == 0;
 }
 
 static int make_target(const struct call *call, struct buf *target)
@@ -112,12 +174,22 @@ static int make_target(const struct call *call, struct buf *target)
                  {REVERSE, "reverse"},
                  {COUNT, "count"},
                  {TIMESTAMP, "with-timestamp"},
-                 {SEQ, "with-seq"}};
+                 {SEQ, "with-seq"},
+                 {GROUP, "group"},
+                 {MEMBER, "member"},
+                 {ORDER, "order"},
+                 {MAX, "max"},
+                 {TIMEOUT, "timeout_ms"},
+                 {WINDOW, "window"}};
     int rc = buf_add_str(target, "/");
     if (rc == 0 && follows(call))
         rc = target_add(target, "follow", call_has(call, PULSE) ? call_value(call, PULSE) : "true");
     for (size_t i = 0; rc == 0 && i < sizeof(plain) / sizeof(plain[0]); i++)
         rc = target_option(target, call, plain[i].id, plain[i].key);
+    if (rc == 0 && call_has(call, GROUP)) /* auto: this program acknowledges what it has written */
+        rc = target_add(target, "ack", "manual");
+    if (rc == 0 && call_has(call, GROUP) && !by_hand(call))
+        rc = target_add(target, "grace_ms", "0");
     if (rc != 0)
         return call_failf(call, "out of memory");
     rc = target_moment(target, call, SINCE, "since");
@@ -197,11 +269,20 @@ static int copy(const struct call *call, struct weir *w)
     return end(call, rc, &err, c.frames);
 }
 
+static int copy_group(const struct call *call, struct weir *w)
+{
+    struct err err = ERR_INIT;
+    struct cat_group g = {.group = call_value(call, GROUP),
+                          .by_hand = by_hand(call),
+                          .events = call_has(call, SSE)};
+    int rc = cat_group_copy(call, w, &g, &err);
+    return end(call, rc, &err, g.frames);
+}
+
 static int print_count(const struct call *call, struct weir *w)
 {
     struct err err = ERR_INIT;
     CLEAN_FREE char *text = NULL;
-    CLEAN_BUF line = BUF_INIT;
     size_t len;
     if (weir_read_all(w, &text, &len, 4096, &err) != 0)
         return call_fail(call, &err);
@@ -245,6 +326,8 @@ static int exec(struct call *call)
         rc = weir_check(w, &res, &err);
     if (rc != 0)
         rc = call_fail(call, &err);
+    else if (call_has(call, GROUP))
+        rc = copy_group(call, w);
     else
         rc = call_has(call, COUNT) ? print_count(call, w) : copy(call, w);
     weir_close(w);
@@ -258,7 +341,10 @@ const struct cmd cmd_cat = {
     .operands = "",
     .about =
         "Prints frames in order, one JSON object a line; for people on a terminal. With --follow\n"
-        "it stays: a frame xs.threshold separates history from what is new.\n",
+        "it stays: a frame xs.threshold separates history from what is new.\n"
+        "With --group each frame goes to one of the group's members and is not given again once\n"
+        "it is done. The first read makes the group: from the beginning, unless --new, --after,\n"
+        "--from or --since say otherwise.\n",
     .options = options,
     .takes = TAKES_ADDR | TAKES_JSON,
     .exec = exec,

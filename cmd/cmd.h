@@ -11,8 +11,8 @@
 
 struct call;
 
-/** What a shell offers for an option's value or a verb's operands. */
-enum complete { COMPLETE_NONE, COMPLETE_FILE, COMPLETE_DIR, COMPLETE_WORDS };
+/** What a shell offers for an option's value or a verb's operands; COMPLETE_PROGRAMS, for operands: names that `weir list' knows. */
+enum complete { COMPLETE_NONE, COMPLETE_FILE, COMPLETE_DIR, COMPLETE_WORDS, COMPLETE_PROGRAMS };
 
 /** One option. A table ends with an entry whose name is NULL. */
 struct option_row {
@@ -38,6 +38,7 @@ enum cmd_group {
     GROUP_WRITE,
     GROUP_READ,
     GROUP_CONTENT,
+    GROUP_RUN,
     GROUP_MOVE,
     GROUP_LOCAL,
     GROUP_COUNT

@@ -14,6 +14,9 @@ static const struct option_row *next_option(const struct cmd *cmd, const struct 
     return cmd_shared_next(cmd, row && row->id >= OPT_SHARED ? row : NULL);
 }
 
+/* A command that prints the names of programs, one a line: of the store that is meant without ADDR, if its daemon runs. */
+#define NAMES(program) "WEIR_NO_AUTOSTART=1 " program " list --json 2>/dev/null | sed -n 's/.*\"name\":\"\\([^\"]*\\)\".*/\\1/p'"
+
 static bool takes_files(enum complete complete, unsigned takes)
 {
     return complete == COMPLETE_FILE || complete == COMPLETE_DIR || (takes & TAKES_ADDR);
@@ -58,7 +61,8 @@ static void bash_verb(const struct cmd *cmd)
     printf("'\n        words='");
     for (size_t i = 0; cmd->words && cmd->words[i]; i++)
         printf("%s%s", i ? " " : "", cmd->words[i]);
-    printf("'\n        files=%s ;;\n", takes_files(cmd->complete, cmd->takes) ? "yes" : "");
+    printf("'\n        files=%s\n        names=%s ;;\n", takes_files(cmd->complete, cmd->takes) ? "yes" : "",
+           cmd->complete == COMPLETE_PROGRAMS ? "yes" : "");
 }
 
 static void bash_script(const char *program)
@@ -66,7 +70,7 @@ static void bash_script(const char *program)
     printf("# bash completion for %s; made by `%s completion bash'\n\n_%s()\n{\n", program, program,
            program);
     printf("    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} flags words "
-           "files\n"
+           "files names\n"
            "    COMPREPLY=()\n    if ((COMP_CWORD == 1)); then\n        mapfile -t COMPREPLY < "
            "<(compgen -W '");
     for (size_t i = 0; cmd_table[i]; i++)
@@ -78,10 +82,11 @@ static void bash_script(const char *program)
     printf("    esac\n    if [[ $cur == -* ]]; then\n"
            "        mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$cur\")\n        return\n  "
            "  fi\n"
+           "    [[ $names ]] && words=$(" NAMES("%s") ")\n"
            "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\"; [[ $files ]] && "
            "compgen -f -- \"$cur\")\n"
            "}\n\ncomplete -o filenames -F _%s %s\n",
-           program, program);
+           program, program, program);
 }
 
 /* --- zsh
@@ -132,26 +137,42 @@ static void zsh_option(const struct option_row *r)
     printf("'");
 }
 
-static void zsh_verb(const struct cmd *cmd)
+/* Words of the verb's own stand beside files. */
+static void zsh_operands(const char *program, const struct cmd *cmd)
+{
+    bool files = takes_files(cmd->complete, cmd->takes);
+    printf(" \\\n                '*:operand:");
+    if (cmd->complete == COMPLETE_PROGRAMS)
+        printf("{ compadd -- ${(f)\"$(_%s_names)\"}; _files }'", program);
+    else if (files && cmd->words) {
+        printf("{ compadd --");
+        for (size_t i = 0; cmd->words[i]; i++)
+            printf(" %s", cmd->words[i]);
+        printf("; _files }'");
+    } else {
+        if (files)
+            printf("_files");
+        else
+            zsh_action(cmd->complete, cmd->words);
+        printf("'");
+    }
+}
+
+static void zsh_verb(const char *program, const struct cmd *cmd)
 {
     printf("            (%s)\n                _arguments -s", cmd->name);
     for (const struct option_row *r = next_option(cmd, NULL); r; r = next_option(cmd, r))
         zsh_option(r);
-    if (takes_files(cmd->complete, cmd->takes)) {
-        printf(" \\\n                '*:operand:_files'");
-    } else if (cmd->complete == COMPLETE_WORDS) {
-        printf(" \\\n                '*:operand:");
-        zsh_action(cmd->complete, cmd->words);
-        printf("'");
-    }
+    if (takes_files(cmd->complete, cmd->takes) || cmd->complete == COMPLETE_WORDS)
+        zsh_operands(program, cmd);
     printf("\n                ;;\n");
 }
 
 static void zsh_script(const char *program)
 {
-    printf("#compdef %s\n# made by `%s completion zsh'\n\n_%s() {\n    local line state\n    local "
+    printf("#compdef %s\n# made by `%s completion zsh'\n\n_%s_names() {\n    " NAMES("%s") "\n}\n\n_%s() {\n    local line state\n    local "
            "-a verbs\n    verbs=(\n",
-           program, program, program);
+           program, program, program, program, program);
     for (size_t i = 0; cmd_table[i]; i++) {
         printf("        '%s:", cmd_table[i]->name);
         put_quoted(cmd_table[i]->summary, "");
@@ -163,7 +184,7 @@ static void zsh_script(const char *program)
            "    case $state in\n    (verb) _describe verb verbs ;;\n    (rest)\n        case "
            "${line[1]} in\n");
     for (size_t i = 0; cmd_table[i]; i++)
-        zsh_verb(cmd_table[i]);
+        zsh_verb(program, cmd_table[i]);
     /* Autoloaded from $fpath the file is the function's first call; sourced it only declares it. */
     printf("        esac\n        ;;\n    esac\n}\n\n"
            "if [[ $funcstack[1] == _%s ]]; then\n    _%s \"$@\"\nelse\n    compdef _%s %s\nfi\n",
@@ -198,6 +219,8 @@ static void fish_verb(const char *program, const struct cmd *cmd)
     for (size_t i = 0; cmd->words && cmd->words[i]; i++)
         printf("complete -c %s -n '__fish_seen_subcommand_from %s' -a %s\n", program, cmd->name,
                cmd->words[i]);
+    if (cmd->complete == COMPLETE_PROGRAMS)
+        printf("complete -c %s -n '__fish_seen_subcommand_from %s' -a '(__%s_names)'\n", program, cmd->name, program);
     if (!takes_files(cmd->complete, cmd->takes))
         printf("complete -c %s -n '__fish_seen_subcommand_from %s' -f\n", program, cmd->name);
     for (const struct option_row *r = next_option(cmd, NULL); r; r = next_option(cmd, r))
@@ -206,7 +229,8 @@ static void fish_verb(const char *program, const struct cmd *cmd)
 
 static void fish_script(const char *program)
 {
-    printf("# fish completion for %s; made by `%s completion fish'\n", program, program);
+    printf("# fish completion for %s; made by `%s completion fish'\n\nfunction __%s_names\n    env " NAMES("%s") "\nend\n",
+           program, program, program, program);
     for (size_t i = 0; cmd_table[i]; i++)
         fish_verb(program, cmd_table[i]);
     printf("complete -c %s -n __fish_use_subcommand -f -a help -d 'explain a verb'\n", program);

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/human.h"
 #include "cmd/output.h"
+#include "cmd/target.h"
 
 int frames_print(const struct call *call, struct span json)
 {
@@ -90,7 +91,8 @@ static int check_count(const struct call *call, const char *text)
     return call_usage(call, "`%s' is no count: 1 to %" PRIu64, text, UINT64_MAX);
 }
 
-size_t frames_operand_max(const struct call *call)
+/* How many operands other than ADDR the verb can use, given what they look like. */
+static size_t operand_max(const struct call *call)
 {
     for (size_t i = 0; i < call->operand_count; i++) {
         if (is_number(call->operands[i]))
@@ -99,7 +101,8 @@ size_t frames_operand_max(const struct call *call)
     return 1;
 }
 
-int frames_operands(const struct call *call, const char **pattern, const char **count)
+/* A topic pattern and a count, in any order. 0 or an exit status. */
+static int read_operands(const struct call *call, const char **pattern, const char **count)
 {
     for (size_t i = 0; i < call->operand_count; i++) {
         const char *text = call->operands[i];
@@ -112,4 +115,26 @@ int frames_operands(const struct call *call, const char **pattern, const char **
     }
     int rc = check_count(call, *count);
     return rc == 0 ? call_check_pattern(call, *pattern) : rc;
+}
+
+int frames_verb(struct call *call,
+                int (*make_target)(const struct call *call, const char *pattern, const char *count,
+                                   struct buf *target),
+                bool follow)
+{
+    struct weir *w = NULL;
+    CLEAN_BUF target = BUF_INIT;
+    const char *pattern = NULL;
+    const char *count = NULL;
+    int rc = call_operands(call, 0, operand_max(call));
+    if (rc == 0)
+        rc = read_operands(call, &pattern, &count);
+    if (rc == 0)
+        rc = make_target(call, pattern, count, &target);
+    if (rc == 0)
+        rc = call_open(call, &w);
+    if (rc != 0)
+        return rc;
+    return frames_get(call, w, target_text(&target), follow,
+                      pattern ? "no frame on that topic" : "the store holds no frame");
 }

@@ -20,9 +20,13 @@ int frames_get(const struct call *call, struct weir *w, const char *target, bool
 /** Prints the frames of the answer whose head was taken. Returns an exit status. */
 int frames_body(const struct call *call, struct weir *w);
 
-/** For verbs whose operands are a topic pattern and a count in any order. 0 or an exit status. */
-int frames_operands(const struct call *call, const char **pattern, const char **count);
-/** How many operands other than ADDR such a verb can use, given what they look like. */
-size_t frames_operand_max(const struct call *call);
+/**
+ * All of a verb whose operands are a topic pattern and a count in any order (NULL: not given), which `make_target` makes a request target
+ * of: 0, or an exit status after a message. `follow` as for frames_get. To be called before call_operands.
+ */
+int frames_verb(struct call *call,
+                int (*make_target)(const struct call *call, const char *pattern, const char *count,
+                                   struct buf *target),
+                bool follow);
 
 #endif

@@ -100,6 +100,12 @@ static int local_time(struct buf *out, const char *colour, uint64_t ms)
     return put(out, colour, span_str(text), 0);
 }
 
+int human_time(struct buf *out, struct span id)
+{
+    struct frame_id parsed;
+    return id_parse(&parsed, id, NULL) == 0 ? local_time(out, DIM, id_time_ms(parsed)) : put(out, DIM, id, 0);
+}
+
 /* A frame's members as they stand in its JSON; strings without their quotes. */
 struct shown {
     struct span topic, id, hash, meta, ttl, seq;

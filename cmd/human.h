@@ -19,6 +19,8 @@ int human_frame(struct buf *out, struct span json);
 int human_frame_block(struct buf *out, struct span json);
 /** Appends a JSON object's members, one a line, nested ones indented; knows bytes and durations. */
 int human_object(struct buf *out, struct span json);
+/** Appends the local time of an id (its text), dimmed where colours are wanted. */
+int human_time(struct buf *out, struct span id);
 /** Appends bytes for a terminal: newlines and tabs stay, the rest is neutralised. */
 int human_bytes(struct buf *out, struct span bytes);
 

@@ -31,21 +31,7 @@ static int make_target(const struct call *call, const char *pattern, const char 
 
 static int exec(struct call *call)
 {
-    struct weir *w = NULL;
-    CLEAN_BUF target = BUF_INIT;
-    const char *pattern = NULL;
-    const char *count = NULL;
-    int rc = call_operands(call, 0, frames_operand_max(call));
-    if (rc == 0)
-        rc = frames_operands(call, &pattern, &count);
-    if (rc == 0)
-        rc = make_target(call, pattern, count, &target);
-    if (rc == 0)
-        rc = call_open(call, &w);
-    if (rc != 0)
-        return rc;
-    return frames_get(call, w, target_text(&target), call_has(call, FOLLOW),
-                      pattern ? "no frame on that topic" : "the store holds no frame");
+    return frames_verb(call, make_target, call_has(call, FOLLOW));
 }
 
 const struct cmd cmd_last = {

@@ -115,10 +115,11 @@ int call_parse(struct call *call, int argc, char *const argv[])
     bool ended = false;
     for (int i = 0; i < argc; i++) {
         int rc = 0;
-        if (ended || argv[i][0] != '-' || !argv[i][1])
+        if (ended || argv[i][0] != '-' || !argv[i][1]) {
             call->operand_store[call->operand_count++] = argv[i];
-        else if (strcmp(argv[i], "--") == 0)
-            ended = true;
+            call->behind_dash += ended;
+        } else if (strcmp(argv[i], "--") == 0)
+            call->dashed = ended = true;
         else
             rc = argv[i][1] == '-' ? take_long(call, argc, argv, &i)
                                    : take_letters(call, argc, argv, &i);

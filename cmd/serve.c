@@ -9,13 +9,26 @@
 #include "cmd/call.h"
 #include "cmd/table.h"
 
-enum { EXPOSE = 1, HOST, CORS, IDLE_EXIT, IDLE_TIMEOUT, LOG, VERIFY, REPAIR };
+enum { EXPOSE = 1, HTTP, HTTP_DURABLE, HTTP_TIMEOUT, HTTP_BODY_MAX, HOST, CORS, IDLE_EXIT, IDLE_TIMEOUT, STORE_IDLE, LOG, VERIFY, REPAIR };
 
 static const struct option_row options[] = {
     {.id = EXPOSE,
      .name = "expose",
      .arg = "ADDR",
      .help = "listen there too: :PORT, HOST:PORT, /PATH (repeatable)"},
+    {.id = HTTP,
+     .name = "http",
+     .arg = "ADDR",
+     .help = "answer HTTP there by frames http.request and http.response (repeatable)"},
+    {.id = HTTP_DURABLE, .name = "http-durable", .help = "keep the requests' frames"},
+    {.id = HTTP_TIMEOUT,
+     .name = "http-timeout",
+     .arg = "S",
+     .help = "wait S seconds for an answer (30)"},
+    {.id = HTTP_BODY_MAX,
+     .name = "http-body-max",
+     .arg = "N",
+     .help = "take request bodies up to N bytes; also 64K, 8M, 1G (8M)"},
     {.id = HOST, .name = "host", .arg = "NAME", .help = "a further name browsers may call us by"},
     {.id = CORS,
      .name = "cors",
@@ -29,6 +42,10 @@ static const struct option_row options[] = {
      .name = "idle-timeout",
      .arg = "S",
      .help = "drop requests without progress for S seconds (30)"},
+    {.id = STORE_IDLE,
+     .name = "store-idle",
+     .arg = "S",
+     .help = "close an attached store that nobody uses for S seconds (10)"},
     {.id = LOG,
      .name = "log",
      .arg = "FILE",

@@ -10,8 +10,6 @@ static int print(const struct call *call, struct span json)
 {
     struct err err = ERR_INIT;
     CLEAN_BUF text = BUF_INIT;
-    while (json.len > 0 && json.ptr[json.len - 1] == '\n')
-        json.len--;
     if (!call_for_people(call))
         return output_line(call, json);
     if (human_object(&text, json) != 0)
@@ -21,22 +19,12 @@ static int print(const struct call *call, struct span json)
 
 static int exec(struct call *call)
 {
-    struct err err = ERR_INIT;
-    struct weir *w = NULL;
-    struct weir_response res;
     CLEAN_FREE char *json = NULL;
     size_t len;
     int rc = call_operands(call, 0, 0);
     if (rc == 0)
-        rc = call_open(call, &w);
-    if (rc != 0)
-        return rc;
-    rc = call_get(w, "/status", &res, &err);
-    if (rc == 0)
-        rc = weir_read_all(w, &json, &len, STATUS_MAX, &err);
-    rc = rc == 0 ? print(call, span_of(json, len)) : call_fail(call, &err);
-    weir_close(w);
-    return rc;
+        rc = call_fetch(call, "/status", STATUS_MAX, &json, &len);
+    return rc == 0 ? print(call, span_of(json, len)) : rc;
 }
 
 const struct cmd cmd_status = {

@@ -4,14 +4,18 @@
 #include <string.h>
 
 const struct cmd *const cmd_table[] = {
-    &cmd_serve,    &cmd_status, &cmd_version, &cmd_append,   &cmd_remove,     &cmd_cat,
-    &cmd_last,     &cmd_first,  &cmd_next,    &cmd_previous, &cmd_get,        &cmd_cas,
-    &cmd_cas_post, &cmd_import, &cmd_export,  &cmd_scru128,  &cmd_completion, NULL,
+    &cmd_serve,    &cmd_status, &cmd_version, &cmd_append,   &cmd_remove,  &cmd_cat,
+    &cmd_last,     &cmd_first,  &cmd_next,    &cmd_previous, &cmd_get,     &cmd_ack,
+    &cmd_nack,     &cmd_groups, &cmd_cas,     &cmd_cas_post, &cmd_eval,    &cmd_pipe,
+    &cmd_service,  &cmd_handler, &cmd_action, &cmd_call,    &cmd_list,    &cmd_logs,
+    &cmd_stop,     &cmd_store,
+    &cmd_import,   &cmd_export, &cmd_scru128, &cmd_completion, NULL,
 };
 
 const char *const cmd_group_names[GROUP_COUNT] = {
     [GROUP_DAEMON] = "daemon",   [GROUP_WRITE] = "write", [GROUP_READ] = "read",
-    [GROUP_CONTENT] = "content", [GROUP_MOVE] = "move",   [GROUP_LOCAL] = "local",
+    [GROUP_CONTENT] = "content", [GROUP_RUN] = "run",     [GROUP_MOVE] = "move",
+    [GROUP_LOCAL] = "local",
 };
 
 static const struct option_row shared[] = {

@@ -43,7 +43,7 @@ void usage_verb(FILE *out, const struct call *call)
     fprintf(out, call->as_xs ? "\n" : " Without it: $WEIR_ADDR, $XS_ADDR, your default store.\n");
 }
 
-/* `weir --help` is to fit a terminal of 24 lines, so the groups stand in the margin. */
+/* `weir --help` is to fit a screen, so the groups stand in the margin. */
 void usage_program(FILE *out, const char *program)
 {
     bool as_xs = strcmp(program, "xs") == 0;

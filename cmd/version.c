@@ -3,27 +3,16 @@
 #include "cmd/output.h"
 #include "cmd/table.h"
 
+#define VERSION_MAX 4096
+
 static int exec(struct call *call)
 {
-    struct err err = ERR_INIT;
-    struct weir *w = NULL;
-    struct weir_response res;
     CLEAN_FREE char *json = NULL;
     size_t len;
     int rc = call_operands(call, 0, 0);
     if (rc == 0)
-        rc = call_open(call, &w);
-    if (rc != 0)
-        return rc;
-    rc = call_get(w, "/version", &res, &err);
-    if (rc == 0)
-        rc = weir_read_all(w, &json, &len, 4096, &err);
-    weir_close(w);
-    if (rc != 0)
-        return call_fail(call, &err);
-    while (len > 0 && json[len - 1] == '\n')
-        len--;
-    return output_line(call, span_of(json, len));
+        rc = call_fetch(call, "/version", VERSION_MAX, &json, &len);
+    return rc == 0 ? output_line(call, span_of(json, len)) : rc;
 }
 
 const struct cmd cmd_version = {

@@ -25,7 +25,17 @@ static const struct entry {
     {.path = "/cas", .methods = {[HTTP_POST] = &route_cas_post}, .allow = "POST"},
     {.path = "/cas/", .methods = {[HTTP_GET] = &route_cas_get}, .allow = "GET, HEAD", .deep = true},
     {.path = "/import", .methods = {[HTTP_POST] = &route_import}, .allow = "POST"},
+    {.path = "/eval", .methods = {[HTTP_POST] = &route_eval}, .allow = "POST"},
+    {.path = "/pipe/", .methods = {[HTTP_POST] = &route_pipe}, .allow = "POST"},
     {.path = "/export", .methods = {[HTTP_GET] = &route_export}, .allow = "GET, HEAD"},
+    {.path = "/groups", .methods = {[HTTP_GET] = &route_groups}, .allow = "GET, HEAD"},
+    {.path = "/groups/",
+     .methods = {[HTTP_GET] = &route_groups,
+                 [HTTP_PUT] = &route_groups_put,
+                 [HTTP_DELETE] = &route_groups_remove,
+                 [HTTP_POST] = &route_groups_post},
+     .allow = "GET, HEAD, PUT, DELETE, POST",
+     .deep = true},
     {.path = "/version", .methods = {[HTTP_GET] = &route_version}, .allow = "GET, HEAD"},
     {.path = "/status", .methods = {[HTTP_GET] = &route_status}, .allow = "GET, HEAD"},
     {.path = "/metrics", .methods = {[HTTP_GET] = &route_metrics}, .allow = "GET, HEAD"},
@@ -105,10 +115,12 @@ static bool turned_away(struct daemon *daemon, struct http_req *req)
 
 static void begin(void *arg, struct http_req *req)
 {
-    struct daemon *daemon = arg;
+    struct entrance *entrance = arg;
+    struct site *site = entrance->site;
+    struct daemon *daemon = site->daemon;
     struct err err = ERR_INIT;
     struct span operand;
-    daemon->requests++;
+    site->requests++;
     if (turned_away(daemon, req))
         return;
     const struct route *route = find_route(req, &operand);
@@ -120,6 +132,9 @@ static void begin(void *arg, struct http_req *req)
         return;
     }
     x->daemon = daemon;
+    x->site = site;
+    site->exchanges++;
+    x->entrance = entrance;
     x->route = route;
     x->req = req;
     x->operand = operand;
@@ -152,6 +167,7 @@ static void gone(void *arg, struct http_req *req, bool complete)
     if (!x)
         return;
     x->req = NULL;
+    x->entrance = NULL;
     if (x->route->gone)
         x->route->gone(x);
     exchange_drop(x);

@@ -60,9 +60,9 @@ static void pass_pin_on(struct append *a)
         return;
     a->pinned = false;
     if (op->number > 0)
-        held_keep(&a->x.daemon->held, op->number, a->frame.digest);
+        held_keep(&a->x.site->held, op->number, a->frame.digest);
     else
-        cas_unpin(a->x.daemon->cas, a->frame.digest);
+        cas_unpin(a->x.site->cas, a->frame.digest);
 }
 
 static void recalled(struct recall *recall)
@@ -78,7 +78,7 @@ static void submitted(struct submission *submission)
     pass_pin_on(a);
     if (submission->op.result == 0 && submission->op.repeated && a->x.query.with_seq) {
         a->recall = (struct recall){
-            .store = a->x.daemon->store, .frames = &a->frame, .count = 1, .done = recalled};
+            .store = a->x.site->store, .frames = &a->frame, .count = 1, .done = recalled};
         recall_start(&a->recall, a->x.daemon->loop);
         return;
     }
@@ -119,7 +119,7 @@ static void content_ready(struct upload *upload)
     op->count = 1;
     a->submission.after = submitted;
     exchange_hold(&a->x);
-    submit_op(&a->x.daemon->submit, &a->submission);
+    submit_op(&a->x.site->source, &a->submission);
 }
 
 static void content_room(struct upload *upload)
@@ -176,7 +176,7 @@ static int begin_with(struct append *a, unsigned keys, struct err *err)
 {
     struct exchange *x = &a->x;
     a->upload = (struct upload){.loop = x->daemon->loop,
-                                .cas = x->daemon->cas,
+                                .cas = x->site->cas,
                                 .ready = content_ready,
                                 .room = content_room,
                                 .released = content_released,
@@ -189,6 +189,8 @@ static int begin_with(struct append *a, unsigned keys, struct err *err)
         rc = exchange_may_append(exchange_authority(x), a->frame.topic, err);
     if (rc == 0)
         rc = exchange_query(x, keys, err);
+    if (rc == 0)
+        rc = exchange_origin(x, &a->frame.origin, err);
     if (rc == 0)
         rc = take_meta(a, err);
     if (rc < 0)

@@ -17,6 +17,9 @@ static int begin(struct exchange *x, struct err *err)
     if (!x->query.lines && announced != UINT64_MAX && announced > INTAKE_BODY_MAX)
         return err_set(err, ERR_TOO_LARGE,
                        "the body is over 8 MiB; use ?stream (append --batch without --atomic), which commits in groups");
+    rc = exchange_origin(x, &in->origin, err);
+    if (rc < 0)
+        return rc;
     intake_begin(in, x->query.lines ? INTAKE_LINES : INTAKE_BATCH, STORE_APPEND);
     return 0;
 }

@@ -40,7 +40,7 @@ static struct content *content_of_job(struct job *job)
 
 static int open_blob(struct content *c)
 {
-    int rc = cas_reader_open(c->x.daemon->cas, &c->reader, c->digest, &c->err);
+    int rc = cas_reader_open(c->x.site->cas, &c->reader, c->digest, &c->err);
     if (rc == 0)
         c->size = cas_reader_size(c->reader);
     return rc;
@@ -49,7 +49,7 @@ static int open_blob(struct content *c)
 static int find(struct content *c)
 {
     enum store_place place;
-    int rc = store_content(c->x.daemon->store, c->digest, &place, &c->bytes, &c->err);
+    int rc = store_content(c->x.site->store, c->digest, &place, &c->bytes, &c->err);
     if (rc == 0 && place == STORE_INLINE) {
         c->size = c->bytes.len;
         return 0;
@@ -144,12 +144,7 @@ static long read_content(void *arg, struct http_req *req, uint8_t *into, size_t 
         if (c->read < c->len)
             start_job(c, part_work, part_after);
     }
-    size_t len = c->bytes.len - c->at;
-    if (len > room)
-        len = room;
-    memcpy(into, c->bytes.ptr + c->at, len);
-    c->at += len;
-    return (long)len;
+    return (long)buf_copy(&c->bytes, &c->at, into, room);
 }
 
 struct head {
@@ -303,7 +298,7 @@ static void submit_content(struct post *p)
     memcpy(op->digest, p->upload.digest, DIGEST_SIZE);
     p->submission.after = kept;
     exchange_hold(&p->x);
-    submit_op(&p->x.daemon->submit, &p->submission);
+    submit_op(&p->x.site->source, &p->submission);
 }
 
 static void content_ready(struct upload *upload)
@@ -318,7 +313,7 @@ static void content_ready(struct upload *upload)
     } else if (!upload->blob) {
         submit_content(p);
     } else {
-        cas_unpin(p->x.daemon->cas, upload->digest);
+        cas_unpin(p->x.site->cas, upload->digest);
         upload->blob = false;
         answer_hash(p);
     }
@@ -342,7 +337,7 @@ static int begin_post(struct exchange *x, struct err *err)
     struct post *p = (struct post *)x;
     (void)err;
     p->upload = (struct upload){.loop = x->daemon->loop,
-                                .cas = x->daemon->cas,
+                                .cas = x->site->cas,
                                 .ready = content_ready,
                                 .room = content_room,
                                 .released = content_released,

@@ -1,8 +1,11 @@
 /*
  * GET /export: the store, or part of it, as a dump.
  *
- * Made on the pool a part at a time, the next while one is sent, with memory for two parts.
- * Contents that frames of the dump share are written once.
+ * Made on the pool a part at a time, the next while one is sent, with memory for two parts and the
+ * marks. Contents that frames of the dump share are written once.
+ *
+ * A dump of everything has the marks, too: those of one moment, and the frames up to that moment, so
+ * that nothing acknowledged comes without what was appended with it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,7 +32,12 @@ struct export
     uint64_t blob_at;
     struct buf held; /* the item of the frame that names the blob being written */
     struct frame held_frame;
-    bool headed, over;
+    bool whole; /* it has the marks */
+    struct buf marks;
+    size_t marks_put;
+    struct frame_id newest; /* stored, when the marks were read */
+    struct err unmarked;    /* why they could not be */
+    bool headed, framed, over;
     uint64_t missing;
 
     struct job job;
@@ -116,7 +124,7 @@ static int hold_frame(struct export *e, const struct frame *frame)
 static int find_inline(struct export *e, struct frame *frame, struct buf *bytes, bool *missing)
 {
     enum store_place place;
-    int rc = store_content(e->x.daemon->store, frame->digest, &place, bytes, &e->err);
+    int rc = store_content(e->x.site->store, frame->digest, &place, bytes, &e->err);
     *missing = rc == ERR_NOT_FOUND || (rc == 0 && place == STORE_BLOB);
     if (rc == 0 && place == STORE_INLINE) {
         frame->has_content = true;
@@ -134,7 +142,7 @@ static int put_frame(struct export *e, struct buf *out, struct frame *frame)
     uint64_t size;
     int rc = 0;
     if (frame->has_hash && !frame->has_content) {
-        if (cas_stat(e->x.daemon->cas, frame->digest, &size) == 0) {
+        if (cas_stat(e->x.site->cas, frame->digest, &size) == 0) {
             rc = seen_add(&e->seen, frame->digest);
             if (rc != 0)
                 return rc;
@@ -148,7 +156,7 @@ static int put_frame(struct export *e, struct buf *out, struct frame *frame)
 
 static int begin_blob(struct export *e, struct buf *out)
 {
-    int rc = cas_reader_open(e->x.daemon->cas, &e->blob, e->held_frame.digest, &e->err);
+    int rc = cas_reader_open(e->x.site->cas, &e->blob, e->held_frame.digest, &e->err);
     e->blob_at = 0;
     return rc < 0 ? rc
                   : dump_put_blob(e->writer, out, e->held_frame.digest, cas_reader_size(e->blob));
@@ -203,20 +211,57 @@ static int go_on_with_frames(struct export *e, struct buf *out)
     if (rc == 0 && t.blob)
         return begin_blob(e, out);
     if (rc == 0 && step == STORE_DONE) {
-        e->over = true;
-        rc = dump_put_end(e->writer, out);
+        e->framed = true;
     }
     return rc;
+}
+
+static int go_on_with_marks(struct export *e, struct buf *out)
+{
+    size_t left = e->marks.len - e->marks_put, len = left < PART ? left : PART;
+    if (len > 0) {
+        struct span items = span_of(e->marks.ptr + e->marks_put, len);
+        e->marks_put += len;
+        return dump_put_marks(e->writer, out, items);
+    }
+    e->over = true;
+    return dump_put_end(e->writer, out);
+}
+
+static int take_mark(void *arg, const struct store_mark_view *mark)
+{
+    struct export *e = arg;
+    e->newest = mark->newest;
+    return dump_mark_items(&e->marks, mark);
+}
+
+/* The marks, and a cursor up to the moment they are of. On a full disk the newest of them cannot be
+ * read: frames can, so the dump is made without marks, which is told as missing contents are. */
+static int begin_whole(struct export *e)
+{
+    struct store_query query = {0};
+    int rc = store_marks(e->x.site->store, (struct span){0}, take_mark, e, &e->unmarked);
+    if (rc == -ENOMEM)
+        return rc;
+    if (rc != 0)
+        buf_reset(&e->marks);
+    if (e->marks.len > 0) {
+        query.until = e->newest;
+        query.has_limit = id_is_zero(e->newest); /* no frame has the id zero */
+    }
+    return store_cursor_open(&e->cursor, e->x.site->store, &query, &e->err);
 }
 
 static int put_head(struct export *e, struct buf *out)
 {
     struct store_stat stat;
-    int rc = store_stat(e->x.daemon->store, &stat, &e->err);
+    int rc = store_stat(e->x.site->store, &stat, &e->err);
+    if (rc == 0 && e->whole)
+        rc = begin_whole(e);
     if (rc < 0)
         return rc;
     e->headed = true;
-    return dump_put_head(e->writer, out, stat.uuid);
+    return dump_put_head(e->writer, out, stat.uuid, e->marks.len > 0);
 }
 
 static struct export *export_of(struct job *job)
@@ -229,7 +274,9 @@ static void work(struct job *job)
     struct export *e = export_of(job);
     int rc = e->headed ? 0 : put_head(e, &e->next);
     while (rc == 0 && !e->over && e->next.len < PART)
-        rc = e->blob ? go_on_with_blob(e, &e->next) : go_on_with_frames(e, &e->next);
+        rc = e->blob     ? go_on_with_blob(e, &e->next)
+             : e->framed ? go_on_with_marks(e, &e->next)
+                         : go_on_with_frames(e, &e->next);
     if (rc < 0 && e->err.code != rc)
         err_set(&e->err, rc, "%s", err_code_text(rc));
     e->result = rc;
@@ -278,6 +325,8 @@ static void tell(struct export *e)
     else if (e->over && e->missing > 0)
         log_say(e->x.daemon->log, LOG_WARN, "export", "missing_contents=%llu",
                 (unsigned long long)e->missing);
+    if (e->over && e->unmarked.code != 0)
+        log_say(e->x.daemon->log, LOG_WARN, "export", "marks=none reason=\"%s\"", e->unmarked.text);
 }
 
 static void after(struct job *job)
@@ -304,10 +353,12 @@ static int begin(struct exchange *x, struct err *err)
     int rc = exchange_query(x, QUERY_TOPIC | QUERY_AFTER | QUERY_UNTIL, err);
     if (rc < 0)
         return rc;
+    e->whole = x->query.topics.all && !(x->query.given & (QUERY_AFTER | QUERY_UNTIL));
     query.topics = &x->query.topics;
     if (!query_bounds(&x->query, &query.from, &query.until))
         query = (struct store_query){.has_limit = true};
-    rc = store_cursor_open(&e->cursor, x->daemon->store, &query, err);
+    if (!e->whole)
+        rc = store_cursor_open(&e->cursor, x->site->store, &query, err);
     if (rc == 0)
         rc = dump_writer_create(&e->writer);
     if (rc == 0)
@@ -323,6 +374,7 @@ static void finish(struct exchange *x)
     cas_reader_close(e->blob);
     free(e->seen.slots);
     buf_finish(&e->held);
+    buf_finish(&e->marks);
     buf_finish(&e->out);
     buf_finish(&e->next);
 }

@@ -6,6 +6,7 @@
 
 #include "base/frame_json.h"
 #include "base/text.h"
+#include "daemon/group_reader.h"
 #include "daemon/reader.h"
 
 /* --- GET /
@@ -82,6 +83,7 @@ union read {
     struct exchange x;
     struct reader reader;
     struct count count;
+    struct group_reader member;
 };
 
 static long count_one(void *arg, const struct store_item *item)
@@ -134,12 +136,14 @@ static void count_start(struct count *c)
 static int begin_read(struct exchange *x, struct err *err)
 {
     union read *r = (union read *)x;
-    int rc = exchange_query(x, QUERY_READ, err);
+    int rc = exchange_query(x, QUERY_READ | QUERY_GROUP, err);
     if (rc == 0)
         rc = check_query(&x->query, err);
     if (rc < 0)
         return rc;
     bool sse = wants_events(x);
+    if (x->query.given & QUERY_GROUP)
+        return group_reader_begin(&r->member, sse, err);
     if (sse)
         take_last_event_id(x);
     struct store_query query = store_query_of(&x->query);
@@ -147,7 +151,7 @@ static int begin_read(struct exchange *x, struct err *err)
         r->reader.sse = sse;
         return reader_start(&r->reader, &query, err);
     }
-    rc = store_cursor_open(&r->count.cursor, x->daemon->store, &query, err);
+    rc = store_cursor_open(&r->count.cursor, x->site->store, &query, err);
     if (rc == 0)
         count_start(&r->count);
     return rc;
@@ -155,13 +159,17 @@ static int begin_read(struct exchange *x, struct err *err)
 
 static void read_gone(struct exchange *x)
 {
-    if (!x->query.count)
+    if (x->query.given & QUERY_GROUP)
+        group_reader_gone(x);
+    else if (!x->query.count)
         reader_gone(x);
 }
 
 static void read_finish(struct exchange *x)
 {
-    if (x->query.count)
+    if (x->query.given & QUERY_GROUP)
+        group_reader_finish(x);
+    else if (x->query.count)
         store_cursor_close(((struct count *)x)->cursor);
     else
         reader_finish(x);
@@ -230,7 +238,7 @@ static long take_frame(void *arg, const struct store_item *item)
 static void get_work(struct job *job)
 {
     struct get *g = get_of_job(job);
-    g->result = store_get(g->x.daemon->store, g->id, take_frame, g, &g->err);
+    g->result = store_get(g->x.site->store, g->id, take_frame, g, &g->err);
 }
 
 static void get_after(struct job *job)
@@ -304,7 +312,7 @@ static int begin_remove(struct exchange *x, struct err *err)
     op->authority = exchange_authority(x);
     r->submission.after = removed;
     exchange_hold(x);
-    submit_op(&x->daemon->submit, &r->submission);
+    submit_op(&x->site->source, &r->submission);
     return 0;
 }
 

@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "daemon/exchange.h"
 #include "daemon/feed.h"
+#include "daemon/run/programs.h"
+#include "daemon/stores.h"
 
 static int begin_version(struct exchange *x, struct err *err)
 {
@@ -40,12 +42,12 @@ static struct figures *figures_of_job(struct job *job)
 static void work(struct job *job)
 {
     struct figures *f = figures_of_job(job);
-    f->result = store_stat(f->x.daemon->store, &f->stat, &f->err);
+    f->result = store_stat(f->x.site->store, &f->stat, &f->err);
 }
 
-static uint64_t uptime_ms(const struct daemon *d)
+static uint64_t uptime_ms(const struct site *site)
 {
-    return (time_mono_us() - d->started_us) / 1000;
+    return (time_mono_us() - site->daemon->started_us) / 1000;
 }
 
 static uint64_t lag(const struct store_stat *s)
@@ -79,7 +81,17 @@ static int put_state(struct buf *out, const struct store_stat *s)
     return rc == 0 ? buf_add_str(out, "}") : rc;
 }
 
-static int put_status(struct buf *out, const struct daemon *d, const struct store_stat *s)
+/* What the daemon does beside answering; of other stores only the root knows. */
+static int put_work(struct buf *out, const struct site *site)
+{
+    size_t open, attached = stores_count(site->daemon->stores, &open);
+    int rc = buf_addf(out, ",\"programs\":%zu", programs_count(site->programs));
+    if (rc == 0 && !site->name[0])
+        rc = buf_addf(out, ",\"stores\":{\"attached\":%zu,\"open\":%zu}", attached, open);
+    return rc;
+}
+
+static int put_status(struct buf *out, const struct site *site, const struct store_stat *s)
 {
     int rc =
         buf_addf(out, "{\"version\":\"%s\",\"pid\":%ld,\"uuid\":", WEIR_VERSION, (long)getpid());
@@ -88,14 +100,16 @@ static int put_status(struct buf *out, const struct daemon *d, const struct stor
     if (rc == 0)
         rc = buf_add_str(out, ",\"path\":");
     if (rc == 0)
-        rc = put_path(out, d->options->path);
+        rc = put_path(out, site->path);
     if (rc == 0)
         rc = buf_addf(out,
                       ",\"format\":%u,\"uptime_ms\":%" PRIu64 ",\"frames\":%" PRIu64
                       ",\"topics\":%" PRIu64 ",\"bytes\":%" PRIu64
                       ",\"followers\":%zu,\"connections\":%zu",
-                      s->format, uptime_ms(d), s->frames, s->topics, s->bytes, feed_count(d->feed),
-                      http_connections(d->http));
+                      s->format, uptime_ms(site), s->frames, s->topics, s->bytes, feed_count(site->feed),
+                      http_connections(site->daemon->http));
+    if (rc == 0)
+        rc = put_work(out, site);
     if (rc == 0)
         rc = buf_addf(out,
                       ",\"journal\":{\"first\":%" PRIu64 ",\"last\":%" PRIu64
@@ -129,7 +143,7 @@ static void answer(struct figures *f, int rc, const char *type)
 static void status_after(struct job *job)
 {
     struct figures *f = figures_of_job(job);
-    answer(f, put_status(&f->body, f->x.daemon, &f->stat), "application/json");
+    answer(f, put_status(&f->body, f->x.site, &f->stat), "application/json");
 }
 
 static int begin_status(struct exchange *x, struct err *err)
@@ -161,7 +175,7 @@ static int put_metric(struct buf *out, const struct metric *m)
                     m->help, m->name, m->type, m->name, m->value);
 }
 
-static int put_metrics(struct buf *out, const struct daemon *d, const struct store_stat *s)
+static int put_metrics(struct buf *out, const struct site *site, const struct store_stat *s)
 {
     const struct metric metrics[] = {
         {"frames", "gauge", "Frames in the store.", s->frames},
@@ -174,10 +188,11 @@ static int put_metrics(struct buf *out, const struct daemon *d, const struct sto
         {"index_bytes", "gauge", "Bytes of the index file.", s->index_bytes},
         {"index_lag_records", "gauge", "Records not in the index yet.", lag(s)},
         {"tail_bytes", "gauge", "Memory that the newest frames take.", s->tail_bytes},
-        {"followers", "gauge", "Open follow reads.", feed_count(d->feed)},
-        {"connections", "gauge", "Open connections.", http_connections(d->http)},
-        {"requests_total", "counter", "Requests since the start.", d->requests},
-        {"uptime_seconds", "gauge", "Seconds since the start.", uptime_ms(d) / 1000},
+        {"followers", "gauge", "Open follow reads.", feed_count(site->feed)},
+        {"connections", "gauge", "Open connections.", http_connections(site->daemon->http)},
+        {"programs", "gauge", "Programs in force.", programs_count(site->programs)},
+        {"requests_total", "counter", "Requests since the start.", site->requests},
+        {"uptime_seconds", "gauge", "Seconds since the start.", uptime_ms(site) / 1000},
         {"read_only", "gauge", "1 when the store refuses changes.", s->read_only},
     };
     int rc = 0;
@@ -189,7 +204,7 @@ static int put_metrics(struct buf *out, const struct daemon *d, const struct sto
 static void metrics_after(struct job *job)
 {
     struct figures *f = figures_of_job(job);
-    answer(f, put_metrics(&f->body, f->x.daemon, &f->stat), "text/plain; version=0.0.4");
+    answer(f, put_metrics(&f->body, f->x.site, &f->stat), "text/plain; version=0.0.4");
 }
 
 static int begin_metrics(struct exchange *x, struct err *err)

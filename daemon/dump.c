@@ -8,10 +8,12 @@
 #include "base/bytes.h"
 
 #define MAGIC "weirdump"
-#define VERSION 1u
+#define VERSION 2u /* has marks; 1 is without */
 #define FRAME_HEAD 100
 #define BLOB_BODY 40
 #define END_BODY 24
+#define MARK_HEAD 22
+#define MORE_HEAD 2
 
 #define FLAG_HASH 1u
 #define FLAG_CONTENT 2u
@@ -57,11 +59,11 @@ static int summed(struct dump_writer *w, const struct buf *out, size_t from)
     return 0;
 }
 
-int dump_put_head(struct dump_writer *w, struct buf *out, const uint8_t uuid[static 16])
+int dump_put_head(struct dump_writer *w, struct buf *out, const uint8_t uuid[static 16], bool marks)
 {
     uint8_t head[DUMP_HEAD] = MAGIC;
     size_t from = out->len;
-    put_be32(head + 8, VERSION);
+    put_be32(head + 8, marks ? VERSION : 1);
     memcpy(head + 16, uuid, 16);
     int rc = buf_add(out, head, sizeof(head));
     return rc == 0 ? summed(w, out, from) : rc;
@@ -143,6 +145,65 @@ int dump_put_data(struct dump_writer *w, struct buf *out, struct span bytes)
     return summed(w, out, from);
 }
 
+/* Ids `from` to `end` of a mark, behind the head of an item. */
+static int put_ids(struct buf *out, const struct store_mark_view *mark, size_t from, size_t end)
+{
+    size_t len = (end - from) * ID_SIZE;
+    int rc = len > 0 ? buf_reserve(out, len) : 0;
+    if (rc < 0)
+        return rc;
+    for (size_t i = from; i < end; i++)
+        id_put(out->ptr + out->len + (i - from) * ID_SIZE, mark->acked[i]);
+    out->len += len;
+    return 0;
+}
+
+static size_t ids_until(const struct store_mark_view *mark, size_t from)
+{
+    return mark->acked_count - from > MARK_ACKED_MAX ? from + MARK_ACKED_MAX : mark->acked_count;
+}
+
+static int put_more(struct buf *out, const struct store_mark_view *mark, size_t from, size_t end)
+{
+    uint8_t head[DUMP_ITEM_HEAD + MORE_HEAD];
+    put_item_head(head, 'A', MORE_HEAD + mark->name.len + (end - from) * ID_SIZE);
+    put_be16(head + DUMP_ITEM_HEAD, (uint16_t)mark->name.len);
+    int rc = buf_add(out, head, sizeof(head));
+    if (rc == 0)
+        rc = buf_add_span(out, mark->name);
+    return rc == 0 ? put_ids(out, mark, from, end) : rc;
+}
+
+int dump_mark_items(struct buf *out, const struct store_mark_view *mark)
+{
+    uint8_t head[DUMP_ITEM_HEAD + MARK_HEAD];
+    size_t end = ids_until(mark, 0);
+    put_item_head(head, 'M',
+                  MARK_HEAD + mark->name.len + mark->config.len + end * ID_SIZE);
+    put_be16(head + DUMP_ITEM_HEAD, (uint16_t)mark->name.len);
+    put_be32(head + DUMP_ITEM_HEAD + 2, (uint32_t)mark->config.len);
+    id_put(head + DUMP_ITEM_HEAD + 6, mark->low);
+    int rc = buf_add(out, head, sizeof(head));
+    if (rc == 0)
+        rc = buf_add_span(out, mark->name);
+    if (rc == 0)
+        rc = buf_add_span(out, mark->config);
+    if (rc == 0)
+        rc = put_ids(out, mark, 0, end);
+    for (size_t at = end; rc == 0 && at < mark->acked_count; at = end) {
+        end = ids_until(mark, at);
+        rc = put_more(out, mark, at, end);
+    }
+    return rc;
+}
+
+int dump_put_marks(struct dump_writer *w, struct buf *out, struct span items)
+{
+    size_t from = out->len;
+    int rc = buf_add_span(out, items);
+    return rc == 0 ? summed(w, out, from) : rc;
+}
+
 int dump_put_end(struct dump_writer *w, struct buf *out)
 {
     uint8_t item[DUMP_ITEM_HEAD + END_BODY];
@@ -163,6 +224,11 @@ struct dump_reader {
     uint64_t left; /* bytes of the content begun last that are still to come */
     struct frame_id last;
     bool headed, ended;
+    bool may_mark;            /* its version has marks */
+    uint8_t mark[MARK_NAME_MAX]; /* name of the mark begun last, and */
+    size_t mark_len;          /* its length; 0 = none yet */
+    struct frame_id mark_low; /* of it, and */
+    struct frame_id mark_last; /* its highest id so far */
 };
 
 int dump_reader_create(struct dump_reader **out)
@@ -215,6 +281,7 @@ static int read_head(struct dump_reader *r, struct span *rest, struct err *err)
     if (version == 0 || get_be32(rest->ptr + 12) != 0)
         return err_set(err, ERR_INVALID, "the head of the dump is damaged");
     take(r, rest, DUMP_HEAD);
+    r->may_mark = version > 1;
     r->headed = true;
     return 0;
 }
@@ -314,6 +381,64 @@ static int read_data(struct dump_reader *r, struct span body, struct dump_item *
     return 0;
 }
 
+/* Ids that rise above the ones before. */
+static bool ids_rise(struct dump_reader *r, struct span ids)
+{
+    if (ids.len % ID_SIZE != 0 || ids.len / ID_SIZE > MARK_ACKED_MAX)
+        return false;
+    for (size_t at = 0; at < ids.len; at += ID_SIZE) {
+        struct frame_id id = id_get(ids.ptr + at);
+        if (id_cmp(id, r->mark_last) <= 0)
+            return false;
+        r->mark_last = id;
+    }
+    return true;
+}
+
+static bool name_rises(const struct dump_reader *r, struct span name)
+{
+    int c = memcmp(r->mark, name.ptr, r->mark_len < name.len ? r->mark_len : name.len);
+    return c < 0 || (c == 0 && r->mark_len < name.len);
+}
+
+static int read_mark(struct dump_reader *r, struct span body, struct dump_item *out,
+                     struct err *err)
+{
+    size_t name = body.len < MARK_HEAD ? 0 : get_be16(body.ptr);
+    size_t config = body.len < MARK_HEAD ? 0 : get_be32(body.ptr + 2);
+    if (name == 0 || name > MARK_NAME_MAX || config > MARK_CONFIG_MAX ||
+        body.len - MARK_HEAD < name + config)
+        return damaged(r, err, "a mark whose lengths do not add up");
+    const uint8_t *p = body.ptr + MARK_HEAD;
+    *out = (struct dump_item){.type = DUMP_MARK,
+                              .name = span_of(p, name),
+                              .config = span_of(p + name, config),
+                              .low = id_get(body.ptr + 6),
+                              .acked = span_of(p + name + config, body.len - MARK_HEAD - name - config)};
+    if (!name_rises(r, out->name))
+        return damaged(r, err, "marks out of order");
+    memcpy(r->mark, p, name);
+    r->mark_len = name;
+    r->mark_low = r->mark_last = out->low;
+    return ids_rise(r, out->acked) ? 0 : damaged(r, err, "a mark whose ids do not rise");
+}
+
+static int read_more(struct dump_reader *r, struct span body, struct dump_item *out,
+                     struct err *err)
+{
+    size_t name = body.len < MORE_HEAD ? 0 : get_be16(body.ptr);
+    if (name == 0 || name != r->mark_len || body.len - MORE_HEAD <= name ||
+        memcmp(body.ptr + MORE_HEAD, r->mark, name) != 0)
+        return damaged(r, err, "more of a mark that did not begin");
+    const uint8_t *p = body.ptr + MORE_HEAD;
+    *out = (struct dump_item){.type = DUMP_MARK,
+                              .more = true,
+                              .name = span_of(p, name),
+                              .low = r->mark_low,
+                              .acked = span_of(p + name, body.len - MORE_HEAD - name)};
+    return ids_rise(r, out->acked) ? 0 : damaged(r, err, "a mark whose ids do not rise");
+}
+
 static int read_end(struct dump_reader *r, struct span body, struct dump_item *out, struct err *err)
 {
     if (body.len != END_BODY || get_be64(body.ptr) != r->frames ||
@@ -331,6 +456,8 @@ static int read_body(struct dump_reader *r, char type, struct span body, struct 
 {
     if (r->left > 0 && type != 'D')
         return damaged(r, err, "a content that is cut");
+    if (r->mark_len > 0 && (type == 'F' || type == 'B'))
+        return damaged(r, err, "frames behind a mark");
     switch (type) {
     case 'F':
         return read_frame(r, body, out, err);
@@ -338,6 +465,11 @@ static int read_body(struct dump_reader *r, char type, struct span body, struct 
         return read_blob(r, body, out, err);
     case 'D':
         return read_data(r, body, out, err);
+    case 'M':
+    case 'A':
+        if (!r->may_mark)
+            return damaged(r, err, "an item of an unknown type");
+        return type == 'M' ? read_mark(r, body, out, err) : read_more(r, body, out, err);
     case 'E':
         return read_end(r, body, out, err);
     default:

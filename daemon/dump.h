@@ -5,13 +5,14 @@
  *
  *   offset  size  field
  *   0       8     "weirdump"
- *   8       4     version = 1
+ *   8       4     version: 2 when it has marks, else 1
  *   12      4     zero
  *   16      16    uuid of the store it came from
  *   32      .     items
  *
  * Item:
- *   0       1     type: 'F' frame, 'B' content begins, 'D' bytes of it, 'E' end
+ *   0       1     type: 'F' frame, 'B' content begins, 'D' bytes of it, 'M' mark, 'A' more of it,
+ *                 'E' end
  *   1       4     length of the body, at most 400 KiB
  *   5       n     body
  *
@@ -23,17 +24,23 @@
  * origin length 100 .   topic, meta, origin, content 'B'  0   32  digest           32  8   size 'D'
  * 0   n   bytes of the content begun last 'E'  0   8   frames           8   8   contents        16
  * 8   XXH3-64 of all bytes before this item
+ *   'M'  0   2   name length      2   4   config length   6   16  low id          22  .   name, config,
+ * acknowledged ids 16 each, at most 10 000 'A'  0   2   name length      2   .   name of the mark begun
+ * last, at most 10 000 ids more
  *
  * Invariants: 1. Frames come in the order of their ids. 2. A content that is not in its frame's
  * item is begun before the first frame that names it, and whole. 3. 'E' comes once, last: a dump
  * without it is cut.
- * 4. Lengths add up exactly; a field without meaning is zero; unknown flags, kinds and types are
+ * 4. Marks come behind all frames, in byte order of their names; the ids of one rise strictly, all
+ * above its low id. Only a dump of version 2 has them, and only one of a whole store: each frame that
+ * came with an acknowledgement is in it.
+ * 5. Lengths add up exactly; a field without meaning is zero; unknown flags, kinds and types are
  * refused. Version rule: a reader refuses a version above its own and knows all below.
  */
 #ifndef DAEMON_DUMP_H
 #define DAEMON_DUMP_H
 
-#include <weir/frame.h>
+#include <weir/store.h>
 
 #include "base/buf.h"
 
@@ -49,18 +56,24 @@ struct dump_writer;
 int dump_writer_create(struct dump_writer **out);
 void dump_writer_destroy(struct dump_writer *w);
 /** Each appends to `out`: -ENOMEM, and then the dump cannot go on. */
-int dump_put_head(struct dump_writer *w, struct buf *out, const uint8_t uuid[static 16]);
+/** marks: whether some will come. */
+int dump_put_head(struct dump_writer *w, struct buf *out, const uint8_t uuid[static 16],
+                  bool marks);
 /** missing: its content could not be found, which is told so. */
 int dump_put_frame(struct dump_writer *w, struct buf *out, const struct frame *frame, bool missing);
 int dump_put_blob(struct dump_writer *w, struct buf *out, const uint8_t digest[static DIGEST_SIZE],
                   uint64_t size);
 int dump_put_data(struct dump_writer *w, struct buf *out, struct span bytes);
+/** The items of a mark, for dump_put_marks when the frames are through. */
+int dump_mark_items(struct buf *out, const struct store_mark_view *mark);
+/** Some of the bytes that dump_mark_items gave, in order. */
+int dump_put_marks(struct dump_writer *w, struct buf *out, struct span items);
 int dump_put_end(struct dump_writer *w, struct buf *out);
 
 /* --- reading
  * ------------------------------------------------------------------------------------------- */
 
-enum dump_type { DUMP_FRAME, DUMP_BLOB, DUMP_DATA, DUMP_END };
+enum dump_type { DUMP_FRAME, DUMP_BLOB, DUMP_DATA, DUMP_MARK, DUMP_END };
 
 /** One item; spans point into what was given. */
 struct dump_item {
@@ -71,6 +84,10 @@ struct dump_item {
     uint64_t size;               /**< BLOB */
     bool whole;                  /**< DATA, and BLOB of no bytes: the content is complete now */
     struct span bytes;           /**< DATA */
+    bool more;                   /**< MARK: of the one before, only ids */
+    struct span name, config;    /**< MARK */
+    struct frame_id low;         /**< MARK */
+    struct span acked;           /**< MARK: ids, 16 bytes each */
 };
 
 struct dump_reader;

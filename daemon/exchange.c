@@ -1,10 +1,12 @@
 #include "daemon/exchange.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "daemon/guarded.h"
 
 void exchange_hold(struct exchange *x)
 {
@@ -18,6 +20,8 @@ void exchange_drop(struct exchange *x)
     if (x->route->finish)
         x->route->finish(x);
     query_finish(&x->query);
+    free(x->origin);
+    x->site->exchanges--;
     free(x);
 }
 
@@ -36,7 +40,7 @@ int exchange_operand(struct exchange *x, struct buf *out, struct err *err)
 
 enum authority exchange_authority(const struct exchange *x)
 {
-    return x->req && http_via(x->req) == HTTP_VIA_UNIX ? AUTHORITY_EXEC : AUTHORITY_NONE;
+    return x->entrance ? x->entrance->authority : AUTHORITY_NONE;
 }
 
 void exchange_fail(struct exchange *x, int code, const struct err *err, const char *extra)
@@ -105,21 +109,20 @@ void exchange_job(struct exchange *x, struct job *job)
     pool_submit(x->daemon->loop, job);
 }
 
-static bool begins_with(struct span text, const char *prefix)
+int exchange_origin(struct exchange *x, struct span *out, struct err *err)
 {
-    size_t len = strlen(prefix);
-    return text.len >= len && memcmp(text.ptr, prefix, len) == 0;
+    const struct origin *origin = x->entrance ? x->entrance->origin : NULL;
+    if (origin && !x->origin && !(x->origin = strdup(origin->text)))
+        return -ENOMEM;
+    *out = x->origin ? span_str(x->origin) : (struct span){0};
+    if (origin && origin->hops > HOPS_MAX)
+        return err_set(err, ERR_FORBIDDEN,
+                       "%s passes on what came through %d programs already: a circle?",
+                       origin->text, HOPS_MAX);
+    return 0;
 }
 
 int exchange_may_append(enum authority authority, struct span topic, struct err *err)
 {
-    static const char *const guarded[] = {"xs.service.", "xs.actor.", "xs.action.", "xs.store."};
-    if (authority != AUTHORITY_NONE)
-        return 0;
-    for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++)
-        if (begins_with(topic, guarded[i]))
-            return err_set(err, ERR_FORBIDDEN,
-                           "topics under %.*s are appended to over the store's own socket only",
-                           (int)strlen(guarded[i]) - 1, guarded[i]);
-    return 0;
+    return guarded_check(authority, topic, err);
 }

@@ -8,7 +8,7 @@
 #ifndef DAEMON_EXCHANGE_H
 #define DAEMON_EXCHANGE_H
 
-#include "daemon/daemon.h"
+#include "daemon/site.h"
 #include "daemon/pool.h"
 #include "daemon/query.h"
 #include "daemon/reply.h"
@@ -32,10 +32,13 @@ struct route {
 
 struct exchange {
     struct daemon *daemon;
+    struct site *site;
+    const struct entrance *entrance; /**< as long as req is there */
     const struct route *route;
     struct http_req *req; /**< NULL once the request is over */
     struct span operand;  /**< the path behind the route's, raw; as long as req is there */
     struct query query;
+    char *origin; /**< text of the entrance's origin, or NULL */
     unsigned holds;
     bool answered;
 };
@@ -72,6 +75,10 @@ void exchange_wake(struct exchange *x);
 /** Submits a job on behalf of the exchange. */
 void exchange_job(struct exchange *x, struct job *job);
 
+/** The origin that frames appended by this request get, or an empty span; lives as long as the exchange. ERR_FORBIDDEN when
+ * programs pass on in a circle (more than HOPS_MAX). */
+int exchange_origin(struct exchange *x, struct span *out, struct err *err);
+
 /** May a caller with this authority append to the topic? ERR_FORBIDDEN. */
 int exchange_may_append(enum authority authority, struct span topic, struct err *err);
 
@@ -81,10 +88,13 @@ extern const struct route route_append, route_seed_append;                 /* ap
 extern const struct route route_batch;                                     /* api_batch.c */
 extern const struct route route_import;                                    /* api_import.c */
 extern const struct route route_cas_get, route_cas_post;                   /* api_cas.c */
+extern const struct route route_eval, route_pipe;                          /* api_eval.c */
 extern const struct route route_export;                                    /* api_export.c */
+extern const struct route route_groups, route_groups_put, route_groups_remove,
+    route_groups_post;                                                     /* api_groups*.c */
 extern const struct route route_version, route_status, route_metrics;      /* api_status.c */
 
-/** What the HTTP server calls; its arg is the struct daemon. */
+/** What the HTTP server calls; its arg is the struct entrance. */
 extern const struct http_handler api_handler;
 
 #endif

@@ -21,7 +21,7 @@ struct wait_key {
 };
 
 struct feed {
-    struct daemon *daemon;
+    struct site *site;
     struct store_cursor *watch; /* sees every frame once */
     struct wait_key **buckets;
     size_t bucket_count, key_count;
@@ -153,7 +153,7 @@ static void touch_all(struct feed *feed, bool keyed)
 static long see(void *arg, const struct store_item *item)
 {
     struct feed *feed = arg;
-    log_frame(feed->daemon->log, item->frame);
+    log_frame(feed->site->daemon->log, item->frame);
     touch_topic(feed, item->frame->topic);
     return item->line.len > 0 ? (long)item->line.len : 1;
 }
@@ -165,7 +165,7 @@ static int open_watch(struct feed *feed, struct err *err)
 {
     struct store_query query = {.follow = true, .skip_history = true};
     struct store_cursor *cursor;
-    int rc = store_cursor_open(&cursor, feed->daemon->store, &query, err);
+    int rc = store_cursor_open(&cursor, feed->site->store, &query, err);
     if (rc < 0)
         return rc;
     store_cursor_close(feed->watch);
@@ -177,9 +177,9 @@ static int open_watch(struct feed *feed, struct err *err)
 static void start_over(struct feed *feed)
 {
     struct err err = ERR_INIT;
-    log_say(feed->daemon->log, LOG_WARN, "feed", "skipped=frames reason=\"the loop fell behind\"");
+    log_say(feed->site->daemon->log, LOG_WARN, "feed", "skipped=frames reason=\"the loop fell behind\"");
     if (open_watch(feed, &err) < 0)
-        log_say(feed->daemon->log, LOG_ERROR, "feed", "error=\"%s\"", err.text);
+        log_say(feed->site->daemon->log, LOG_ERROR, "feed", "error=\"%s\"", err.text);
     touch_all(feed, true);
 }
 
@@ -242,7 +242,7 @@ int feed_add(struct feed *feed, struct follower *follower, const struct pattern_
     follower->next = &feed->all;
     follower->prev->next = follower;
     feed->all.prev = follower;
-    feed->count++;
+    feed->count += !follower->own;
     feed->all_count += !follower->keys;
     if (rc < 0)
         feed_remove(feed, follower);
@@ -268,7 +268,7 @@ void feed_remove(struct feed *feed, struct follower *follower)
         leave_queue(feed, follower);
     if (!follower->next)
         return;
-    feed->count--;
+    feed->count -= !follower->own;
     feed->all_count -= !follower->keys;
     while (follower->keys) {
         struct wait_key *key = follower->keys;
@@ -297,10 +297,28 @@ size_t feed_count(const struct feed *feed)
     return feed->count;
 }
 
+static bool is_key(const struct feed *feed, struct span text, bool prefix)
+{
+    uint64_t hash = hash_of(text, prefix);
+    const struct wait_key *key = feed->buckets[hash & (feed->bucket_count - 1)];
+    while (key && !(key->hash == hash && key->prefix == prefix &&
+                    span_eq(span_of(key->text, key->len), text)))
+        key = key->chain;
+    return key != NULL;
+}
+
+bool feed_awaited(const struct feed *feed, struct span topic)
+{
+    bool found = feed->key_count > 0 && is_key(feed, topic, false);
+    for (size_t i = 0; !found && feed->key_count > 0 && i < topic.len; i++)
+        found = topic.ptr[i] == '.' && is_key(feed, span_of(topic.ptr, i + 1), true);
+    return found;
+}
+
 /* --- life
  * ------------------------------------------------------------------------------------------- */
 
-int feed_create(struct feed **out, struct daemon *daemon, struct err *err)
+int feed_create(struct feed **out, struct site *site, struct err *err)
 {
     struct feed *feed = calloc(1, sizeof(*feed));
     if (feed)
@@ -309,7 +327,7 @@ int feed_create(struct feed **out, struct daemon *daemon, struct err *err)
         free(feed);
         return err_set(err, -ENOMEM, "no memory for the followers' table");
     }
-    feed->daemon = daemon;
+    feed->site = site;
     feed->bucket_count = BUCKETS_FIRST;
     feed->all.prev = feed->all.next = &feed->all;
     feed->queue_end = &feed->queue;
@@ -319,7 +337,7 @@ int feed_create(struct feed **out, struct daemon *daemon, struct err *err)
         free(feed);
         return rc;
     }
-    uv_idle_init(daemon->loop, &feed->idle);
+    uv_idle_init(site->daemon->loop, &feed->idle);
     feed->idle.data = feed;
     *out = feed;
     return 0;

@@ -9,22 +9,23 @@
 #define DAEMON_FEED_H
 
 #include "base/topic.h"
-#include "daemon/daemon.h"
+#include "daemon/site.h"
 
 struct wait_key;
 
 /** One who waits. Zeroed; `wake` and `waiting` are the owner's, the rest the feed's. */
 struct follower {
-    /** Something may be there to read, or the daemon ends. */
+    /** Something may be there to read, or the site ends. */
     void (*wake)(struct follower *follower);
     bool waiting; /**< set by the owner when it has read everything; cleared before wake */
     bool queued;
+    bool own; /**< set by the owner: the daemon's, not a client's; feed_count leaves it out */
     struct wait_key *keys;
     struct follower *prev, *next;
     struct follower *queue_next;
 };
 
-int feed_create(struct feed **out, struct daemon *daemon, struct err *err);
+int feed_create(struct feed **out, struct site *site, struct err *err);
 /** No follower may be left. The loop must run once more before the daemon's memory goes. Takes
  * NULL. */
 void feed_destroy(struct feed *feed);
@@ -39,9 +40,12 @@ void feed_later(struct feed *feed, struct follower *follower);
 
 /** Something became visible in the store: logs it and wakes whom it concerns. */
 void feed_published(struct feed *feed);
-/** The daemon ends: followers are woken, and find feed_ending true. */
+/** The site ends: followers are woken, and find feed_ending true. */
 void feed_end(struct feed *feed);
 bool feed_ending(const struct feed *feed);
+/** Followers that clients opened. */
 size_t feed_count(const struct feed *feed);
+/** Whether somebody waits for this topic by its name or a prefix of it. Followers of everything do not count: they look on. */
+bool feed_awaited(const struct feed *feed, struct span topic);
 
 #endif

@@ -65,7 +65,8 @@ static void run_mhd(struct http_server *server)
 
 void http_flush(struct http_server *server)
 {
-    run_mhd(server);
+    if (server) /* the last frames are published after it */
+        run_mhd(server);
 }
 
 static void on_prepare(uv_prepare_t *handle)
@@ -166,8 +167,6 @@ int http_create(struct http_server **out, uv_loop_t *loop, const struct http_opt
         return err_sys(err, ENOMEM, "start the HTTP server");
     unsigned idle_s = options->idle_timeout_s ? options->idle_timeout_s : DEFAULT_IDLE_S;
     server->loop = loop;
-    server->handler = options->handler;
-    server->arg = options->arg;
     server->max = options->max_connections ? options->max_connections : default_max();
     server->idle.span_ms = (uint64_t)idle_s * 1000;
     server->lingering.span_ms = HTTP_LINGER_MS;
@@ -200,22 +199,40 @@ static enum MHD_Result add_to_mhd(struct MHD_Daemon *mhd, int fd, enum http_via 
     return MHD_add_connection(mhd, fd, (struct sockaddr *)&tcp, sizeof(tcp));
 }
 
-int http_add(struct http_server *server, int fd, enum http_via via, struct err *err)
+int http_add(struct http_server *server, int fd, struct http_door *door, struct err *err)
 {
     if (server->draining || http_full(server)) {
         close(fd);
         return err_set(err, ERR_UNAVAILABLE, "no more connections are taken: %s",
                        server->draining ? "the daemon is stopping" : "the limit is reached");
     }
-    int rc = waiting_begin(server, fd, via);
+    int rc = waiting_begin(server, fd, door);
     return rc < 0 ? err_sys(err, -rc, "take in a connection") : 0;
 }
 
-void server_take(struct http_server *server, enum http_side side, int fd, enum http_via via)
+void server_take(struct http_server *server, enum http_side side, int fd, struct http_door *door)
 {
-    server->adding = via;
-    (void)add_to_mhd(server->mhd[side], fd, via);
+    server->adding = door;
+    (void)add_to_mhd(server->mhd[side], fd, door->via);
     server->dirty = true;
+}
+
+void http_end(struct http_server *server, struct http_door *door)
+{
+    door->ending = true;
+    waiting_cut(server, door);
+    for (struct http_conn *conn = server->all; conn; conn = conn->next)
+        if (conn->door == door && !conn->req)
+            shutdown(conn->fd, SHUT_RD);
+    server->dirty = true;
+}
+
+void http_cut(struct http_server *server, const struct http_door *door)
+{
+    waiting_cut(server, door);
+    for (struct http_conn *conn = server->all; conn; conn = conn->next)
+        if (conn->door == door)
+            conn_cut(conn);
 }
 
 static void on_cut_timer(uv_timer_t *timer)

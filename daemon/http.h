@@ -49,9 +49,21 @@ struct http_handler {
     void (*gone)(void *arg, struct http_req *req, bool complete);
 };
 
-struct http_options {
+/**
+ * Where connections come in: whose routes they reach. The owner's memory, which must stay while `connections` is not 0;
+ * filled by the owner but for the count.
+ */
+struct http_door {
+    enum http_via via;
     const struct http_handler *handler;
-    void *arg;
+    void *arg;          /**< of the handler */
+    bool ending;        /**< set by http_end; the owner takes it back when it lets in again */
+    size_t connections; /**< open ones that came in here */
+    bool end_is_gone;   /**< a client that ends its sending side while its answer is awaited counts as gone: over TCP a
+                           closed client shows as nothing else */
+};
+
+struct http_options {
     unsigned idle_timeout_s; /**< a head or body that makes no progress: 408 or close; 0 = 30. Not
                                 for open answers */
     size_t max_connections;  /**< 0 = from RLIMIT_NOFILE, leaving room for files */
@@ -64,7 +76,7 @@ int http_create(struct http_server **out, uv_loop_t *loop, const struct http_opt
  * ERR_UNAVAILABLE when full or draining (see http_full). A head may have 64 KiB; on a connection
  * that began with a small POST about 20 KiB (see http_waiting.c); over that the client gets 431.
  */
-int http_add(struct http_server *server, int fd, enum http_via via, struct err *err);
+int http_add(struct http_server *server, int fd, struct http_door *door, struct err *err);
 /** No new requests; `drained` is called when the last answer was sent or `timeout_ms` passed (rest
  * cut). */
 void http_shutdown(struct http_server *server, unsigned timeout_ms, void (*drained)(void *arg),
@@ -72,7 +84,7 @@ void http_shutdown(struct http_server *server, unsigned timeout_ms, void (*drain
 /** After drained. Takes NULL. */
 void http_destroy(struct http_server *server);
 size_t http_connections(const struct http_server *server);
-/** Sends what was answered or woken so far, before other work of this loop turn. Not from inside a route's callbacks. */
+/** Sends what was answered or woken so far, before other work of this loop turn. Not from inside a route's callbacks. Takes NULL. */
 void http_flush(struct http_server *server);
 /** True while no further connection would be taken: the listeners then leave theirs in the backlog.
  */
@@ -88,6 +100,28 @@ struct span http_query(const struct http_req *req);
 /** A header's value by name (any case), empty span with ptr NULL when absent. */
 struct span http_header(const struct http_req *req, const char *name);
 enum http_via http_via(const struct http_req *req);
+/** The door it came in by. */
+struct http_door *http_door(const struct http_req *req);
+/** Lets the door's connections end: each closes after the answer under way, idle ones now. */
+void http_end(struct http_server *server, struct http_door *door);
+/** Cuts every connection that came in by this door; their requests' gone comes soon. */
+void http_cut(struct http_server *server, const struct http_door *door);
+/** The head as it was sent; all live as long as the request. */
+const char *http_method_text(const struct http_req *req);
+struct span http_target(const struct http_req *req);
+/** HTTP/1.0. */
+bool http_is_old(const struct http_req *req);
+/** Each header, in order, also those that are there more than once. */
+void http_each_header(const struct http_req *req,
+                      void (*each)(void *arg, struct span name, struct span value), void *arg);
+
+struct http_peer {
+    char ip[48];
+    unsigned port;
+};
+/** Who sent it; false over Unix sockets, and when it is gone already. */
+bool http_peer(const struct http_req *req, struct http_peer *out);
+
 /** Announced body length, UINT64_MAX when chunked, 0 when none. */
 uint64_t http_body_length(const struct http_req *req);
 
@@ -126,6 +160,14 @@ void http_reply(struct http_req *req, int status, const char *content_type, stru
 void http_reply_stream(struct http_req *req, int status, const char *content_type, uint64_t size,
                        long (*read)(void *arg, struct http_req *req, uint8_t *into, size_t room),
                        const struct http_field *fields);
+/** Cuts the request's connection at once, whether it is answered or not; gone comes soon. */
+void http_abort(struct http_req *req);
+/**
+ * A field behind the last byte of a chunked answer; from within `read`, before it says that this is the end. Both texts are
+ * copied; the value is not empty and holds no control bytes. Name it in the head's field Trailer. A client of HTTP/1.0, HEAD and an answer of
+ * known size get none. ERR_INVALID for such a value; -ENOMEM.
+ */
+int http_add_trailer(struct http_req *req, const char *name, const char *value);
 /** read has something again. May be called at any time, also needlessly. */
 void http_wake(struct http_req *req);
 

@@ -4,7 +4,8 @@
  * While MHD has a connection suspended it does not look at its socket. An epoll set of our own
  * holds each connection from its first suspension on, with no events asked for: HUP and ERR are
  * always told. On a Unix socket that is a client gone; on TCP a closed peer shows only as a
- * half-close until keepalive probes or our next bytes meet a reset.
+ * half-close until keepalive probes or our next bytes meet a reset. A door may say that a half-close
+ * is enough (end_is_gone).
  */
 #include <errno.h>
 #include <poll.h>
@@ -39,7 +40,8 @@ static void conn_open(struct http_server *server, struct MHD_Connection *mhd, vo
     conn->server = server;
     conn->mhd = mhd;
     conn->fd = fd_of(mhd);
-    conn->via = server->adding;
+    conn->door = server->adding;
+    conn->door->connections++;
     conn->next = server->all;
     if (server->all)
         server->all->prev = conn;
@@ -62,6 +64,7 @@ static void conn_close(struct http_conn *conn)
     if (conn->next)
         conn->next->prev = conn->prev;
     server->count--;
+    conn->door->connections--;
     free(conn);
 }
 
@@ -77,7 +80,8 @@ void conn_notify(void *cls, struct MHD_Connection *mhd, void **context,
 /* Edge-triggered: a hang-up that MHD has yet to work off must not wake the loop again and again. */
 static void watch_hangup(struct http_conn *conn)
 {
-    struct epoll_event event = {.events = (uint32_t)EPOLLET, .data.ptr = conn};
+    uint32_t events = (uint32_t)EPOLLET | (conn->door->end_is_gone ? (uint32_t)EPOLLRDHUP : 0);
+    struct epoll_event event = {.events = events, .data.ptr = conn};
     conn->watched = epoll_ctl(conn->server->watch_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0;
 }
 
@@ -114,7 +118,7 @@ void conn_watch_ready(uv_poll_t *poll, int status, int events)
     (void)status, (void)events;
     int n = epoll_wait(server->watch_fd, ready, 128, 0);
     for (int i = 0; i < n; i++)
-        if (ready[i].events & (EPOLLHUP | EPOLLERR))
+        if (ready[i].events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
             conn_cut(ready[i].data.ptr);
 }
 

@@ -41,8 +41,6 @@ enum http_side { SIDE_SMALL, SIDE_LARGE, SIDES };
 
 struct http_server {
     uv_loop_t *loop;
-    const struct http_handler *handler;
-    void *arg;
     struct MHD_Daemon *mhd[SIDES];
     size_t max;
     size_t count;
@@ -55,7 +53,7 @@ struct http_server {
     struct http_waiting *waiting_last;
     size_t waiting_count;
     int watch_fd;         /**< epoll set of the suspended connections' hang-ups */
-    enum http_via adding; /**< of the connection MHD_add_connection takes in just now */
+    struct http_door *adding; /**< of the connection MHD_add_connection takes in just now */
     bool dirty;           /**< MHD_run is due this turn */
     bool draining;
     bool destroyed;
@@ -76,7 +74,7 @@ struct http_conn {
     struct MHD_Connection *mhd;
     struct http_req *req; /**< the request whose first line was read, or NULL */
     int fd;
-    enum http_via via;
+    struct http_door *door;
     bool suspended;
     bool watched; /**< in the server's epoll set */
     bool cut;     /**< hung up or to be dropped: no more answers */
@@ -109,6 +107,7 @@ struct http_req {
     struct http_conn *conn;
     void *state;
     enum http_method method;
+    const char *method_text; /**< MHD's, as long as the request */
     enum req_phase phase;
     struct span path;
     struct span query;
@@ -185,14 +184,16 @@ void linger_end_all(struct http_server *server);
 /* --- before the first byte (http_waiting.c) --- */
 
 /** Owns `fd` from here on; hands it to server_take when its first bytes are there. */
-int waiting_begin(struct http_server *server, int fd, enum http_via via);
+int waiting_begin(struct http_server *server, int fd, struct http_door *door);
+/** Closes those of one door. */
+void waiting_cut(struct http_server *server, const struct http_door *door);
 void waiting_tick(struct http_server *server, uint64_t now_ms);
 void waiting_end_all(struct http_server *server);
 
 /* --- the server (http.c) --- */
 
 /** Gives the descriptor to MHD, which closes it on failure. */
-void server_take(struct http_server *server, enum http_side side, int fd, enum http_via via);
+void server_take(struct http_server *server, enum http_side side, int fd, struct http_door *door);
 /** A handle's memory can go; the last one of a destroyed server frees it. */
 void server_handle_closed(struct http_server *server);
 /** The clock is needed. */

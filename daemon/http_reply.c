@@ -34,7 +34,7 @@ static int put_fields(struct http_req *req, const char *content_type,
         rc = put_field(req, fields->name, fields->value);
     for (const struct http_extra *e = req->extras; rc == 0 && e; e = e->next)
         rc = put_field(req, e->name, e->value);
-    if (rc == 0 && req->conn->server->draining)
+    if (rc == 0 && (req->conn->server->draining || req->conn->door->ending))
         rc = MHD_add_response_header(req->response, "Connection", "close") == MHD_YES ? 0 : -ENOMEM;
     return rc;
 }
@@ -161,13 +161,12 @@ static ssize_t wait_for_wake(struct http_req *req, char *room, size_t len)
 static ssize_t on_read(void *cls, uint64_t position, char *room, size_t len)
 {
     struct http_req *req = cls;
-    struct http_server *server = req->conn->server;
     (void)position;
     if (req->conn->cut)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     req->reading = true;
     req->woken = false;
-    long n = req->read(server->arg, req, (uint8_t *)room, len);
+    long n = req->read(req->conn->door->arg, req, (uint8_t *)room, len);
     req->reading = false;
     if (n == HTTP_WAIT)
         return wait_for_wake(req, room, len);
@@ -211,6 +210,23 @@ void http_reply_stream(struct http_req *req, int status, const char *content_typ
     if (req->response && req->method == HTTP_HEAD && size == UINT64_MAX)
         MHD_set_response_options(req->response, MHD_RF_HTTP_VERSION_1_0_RESPONSE, MHD_RO_END);
     finish_reply(req, req->response ? put_fields(req, content_type, fields) : -ENOMEM);
+}
+
+static bool fits_a_field(const char *value)
+{
+    const char *p = value;
+    while ((unsigned char)*p >= 0x20 && *p != 0x7f)
+        p++;
+    return p > value && !*p;
+}
+
+int http_add_trailer(struct http_req *req, const char *name, const char *value)
+{
+    if (!fits_a_field(value))
+        return ERR_INVALID;
+    if (!req->response || req->old || req->size != UINT64_MAX || req->method == HTTP_HEAD)
+        return 0;
+    return MHD_add_response_footer(req->response, name, value) == MHD_YES ? 0 : -ENOMEM;
 }
 
 void http_wake(struct http_req *req)

@@ -79,7 +79,11 @@ static bool refused(struct http_req *req)
         reply_error(req, 431, "too_large", "the head of the request is over 64 KiB");
         return true;
     }
-    if (http_header(req, "Transfer-Encoding").ptr && http_header(req, "Content-Length").ptr)
+    bool chunked = http_header(req, "Transfer-Encoding").ptr != NULL;
+    bool unclear = count.lengths > 1 || (chunked && count.lengths > 0); /* where the body ends */
+    if (unclear)
+        http_add_field(req, "Connection", "close"); /* what follows may be a part of it */
+    if (chunked && count.lengths > 0)
         why = "Content-Length and Transfer-Encoding together are ambiguous";
     else if (count.lengths > 1)
         why = "more than one Content-Length header";
@@ -87,7 +91,7 @@ static bool refused(struct http_req *req)
         why = "more than one xs-meta header";
     else if (count.hosts > 1)
         why = "more than one Host header";
-    else if (count.hosts == 0 && req->conn->via == HTTP_VIA_TCP && !req->old)
+    else if (count.hosts == 0 && req->conn->door->via == HTTP_VIA_TCP && !req->old)
         why = "the Host header is missing";
     if (why)
         reply_error(req, 400, "invalid", why);
@@ -115,14 +119,16 @@ static enum MHD_Result queue_answer(struct http_req *req)
 static enum MHD_Result head_call(struct http_req *req, const char *method, const char *version)
 {
     struct http_server *server = req->conn->server;
+    const struct http_door *door = req->conn->door;
     if (strncmp(version, "HTTP/1.", 7) != 0)
         return MHD_NO;
     req->old = strcmp(version, "HTTP/1.0") == 0;
     req->method = method_of(method);
+    req->method_text = method;
     req->body_length = announced_length(req);
     if (!refused(req)) {
         req->begun = true;
-        server->handler->begin(server->arg, req);
+        door->handler->begin(door->arg, req);
     }
     if (req->conn->cut)
         return MHD_NO;
@@ -164,13 +170,13 @@ static void note_progress(struct http_req *req, size_t taken)
 
 static enum MHD_Result body_call(struct http_req *req, const char *data, size_t *size)
 {
-    struct http_server *server = req->conn->server;
+    const struct http_door *door = req->conn->door;
     size_t taken = 0;
     if (req->response)
         return discard(req, size);
     do {
         req->resume = false;
-        taken += server->handler->body(server->arg, req, span_of(data + taken, *size - taken));
+        taken += door->handler->body(door->arg, req, span_of(data + taken, *size - taken));
     } while (taken < *size && req->resume && !req->response);
     if (req->conn->cut)
         return MHD_NO;
@@ -199,11 +205,11 @@ static enum MHD_Result answer_or_wait(struct http_req *req)
 
 static enum MHD_Result end_call(struct http_req *req)
 {
-    struct http_server *server = req->conn->server;
+    const struct http_door *door = req->conn->door;
     req->phase = REQ_DONE;
     conn_time(req->conn, NULL);
     if (!req->response)
-        server->handler->end(server->arg, req);
+        door->handler->end(door->arg, req);
     if (req->conn->cut)
         return MHD_NO;
     return answer_or_wait(req);
@@ -254,15 +260,16 @@ void req_completed(void *cls, struct MHD_Connection *mhd, void **context,
         return;
     struct http_conn *conn = req->conn;
     bool answered = req->phase == REQ_ANSWER && code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    const struct http_door *door = conn->door;
     if (req->begun)
-        server->handler->gone(server->arg, req,
-                              req->direct ? req->direct_ok : answered && !req->failed);
+        door->handler->gone(door->arg, req,
+                            req->direct ? req->direct_ok : answered && !req->failed);
     if (!answered && !conn->cut)
         conn->linger = true; /* MHD's own error answers: the client may be sending still */
     conn->req = NULL;
     conn->served = true;
     conn_time(conn, &server->idle);
-    if (server->draining)
+    if (server->draining || door->ending)
         shutdown(conn->fd, SHUT_RD);
     free_request(req);
 }
@@ -296,9 +303,14 @@ struct span http_header(const struct http_req *req, const char *name)
     return span_of(value, len);
 }
 
+struct http_door *http_door(const struct http_req *req)
+{
+    return req->conn->door;
+}
+
 enum http_via http_via(const struct http_req *req)
 {
-    return req->conn->via;
+    return req->conn->door->via;
 }
 
 uint64_t http_body_length(const struct http_req *req)

@@ -22,7 +22,7 @@ struct http_waiting {
     struct http_server *server;
     uv_poll_t poll;
     int fd;
-    enum http_via via;
+    struct http_door *door;
     uint64_t stamp_ms;
 };
 
@@ -32,7 +32,7 @@ static bool is_small_post(const char *bytes, size_t len)
 }
 
 /* 1: taken in or given up; 0: nothing there yet. */
-static int try_take(struct http_server *server, int fd, enum http_via via)
+static int try_take(struct http_server *server, int fd, struct http_door *door)
 {
     char bytes[PEEK];
     ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
@@ -41,7 +41,7 @@ static int try_take(struct http_server *server, int fd, enum http_via via)
     if (n <= 0)
         close(fd);
     else
-        server_take(server, is_small_post(bytes, (size_t)n) ? SIDE_SMALL : SIDE_LARGE, fd, via);
+        server_take(server, is_small_post(bytes, (size_t)n) ? SIDE_SMALL : SIDE_LARGE, fd, door);
     return 1;
 }
 
@@ -59,6 +59,7 @@ static void forget(struct http_waiting *waiting)
     *(waiting->prev ? &waiting->prev->next : &server->waiting_first) = waiting->next;
     *(waiting->next ? &waiting->next->prev : &server->waiting_last) = waiting->prev;
     server->waiting_count--;
+    waiting->door->connections--;
     uv_close((uv_handle_t *)&waiting->poll, on_closed);
 }
 
@@ -68,15 +69,15 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)status, (void)events;
     /* The loop must have let go of the descriptor before MHD gets, and maybe closes, it. */
     uv_poll_stop(poll);
-    if (try_take(waiting->server, waiting->fd, waiting->via))
+    if (try_take(waiting->server, waiting->fd, waiting->door))
         forget(waiting);
     else
         uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
-int waiting_begin(struct http_server *server, int fd, enum http_via via)
+int waiting_begin(struct http_server *server, int fd, struct http_door *door)
 {
-    if (try_take(server, fd, via))
+    if (try_take(server, fd, door))
         return 0;
     struct http_waiting *waiting = calloc(1, sizeof(*waiting));
     int rc = waiting ? uv_poll_init(server->loop, &waiting->poll, fd) : -ENOMEM;
@@ -87,7 +88,8 @@ int waiting_begin(struct http_server *server, int fd, enum http_via via)
     }
     waiting->server = server;
     waiting->fd = fd;
-    waiting->via = via;
+    waiting->door = door;
+    door->connections++;
     waiting->stamp_ms = uv_now(server->loop);
     waiting->poll.data = waiting;
     waiting->prev = server->waiting_last;
@@ -114,6 +116,16 @@ void waiting_tick(struct http_server *server, uint64_t now_ms)
     while (server->waiting_first &&
            server->waiting_first->stamp_ms + server->idle.span_ms <= now_ms)
         give_up(server->waiting_first, true);
+}
+
+void waiting_cut(struct http_server *server, const struct http_door *door)
+{
+    struct http_waiting *next;
+    for (struct http_waiting *waiting = server->waiting_first; waiting; waiting = next) {
+        next = waiting->next;
+        if (waiting->door == door)
+            give_up(waiting, false);
+    }
 }
 
 void waiting_end_all(struct http_server *server)

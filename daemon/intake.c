@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "daemon/groups.h"
 
 static void pump(struct intake *in);
 
@@ -27,13 +28,30 @@ struct store_frame *intake_add(struct intake *in)
             return NULL;
         g->cap = cap;
     }
-    g->frames[g->count] = (struct store_frame){0};
+    g->frames[g->count] = (struct store_frame){.origin = in->origin};
     g->notes[g->count] = (struct intake_note){.line = in->lines};
     return &g->frames[g->count++];
 }
 
+struct store_mark *intake_add_mark(struct intake *in)
+{
+    struct intake_group *g = &in->group;
+    if (g->mark_count == g->mark_cap) {
+        size_t cap = g->mark_cap ? g->mark_cap * 2 : 16;
+        struct store_mark *marks = realloc(g->marks, cap * sizeof(*marks));
+        if (!marks)
+            return NULL;
+        g->marks = marks;
+        g->mark_cap = cap;
+    }
+    return &g->marks[g->mark_count++];
+}
+
 static void group_clear(struct intake_group *g)
 {
+    for (size_t i = 0; i < g->mark_count; i++)
+        free((void *)(uintptr_t)g->marks[i].acked);
+    g->mark_count = 0;
     for (size_t i = 0; i < g->count; i++)
         free(g->notes[i].copy);
     g->count = 0;
@@ -42,7 +60,7 @@ static void group_clear(struct intake_group *g)
 /* Pins are kept until the record is indexed; without one nothing names the blobs. */
 static void pass_pins_on(struct intake *in, uint64_t number)
 {
-    struct daemon *d = in->x.daemon;
+    struct site *d = in->x.site;
     struct buf *pinned = &in->group.pinned;
     if (in->form == INTAKE_DUMP && in->x.holds > 0)
         return; /* a frame further on may name them; imports are in the index when they are answered
@@ -72,6 +90,8 @@ static void answer_summary(struct intake *in)
     int rc = buf_addf(&body, "{\"frames\":%" PRIu64, in->frames);
     if (rc == 0 && in->kind == STORE_IMPORT)
         rc = buf_addf(&body, ",\"existing\":%" PRIu64, in->existing);
+    if (rc == 0 && in->marks > 0)
+        rc = buf_addf(&body, ",\"marks\":%" PRIu64, in->marks);
     if (rc == 0)
         rc = put_id(&body, "first", in->first, in->frames > 0);
     if (rc == 0)
@@ -153,6 +173,10 @@ static void count_frames(struct intake *in, const struct store_op *op)
         in->last = op->frames[i].id;
         in->existing += op->frames[i].existed;
     }
+    for (size_t i = 0; i < op->mark_count; i++)
+        in->marks += op->marks[i].kind == STORE_MARK_SET;
+    if (op->mark_count > 0)
+        groups_refresh(in->x.site->groups);
 }
 
 static void committed(struct submission *submission);
@@ -164,10 +188,13 @@ static void submit(struct intake *in, size_t first, size_t count)
     op->authority = in->authority;
     op->frames = in->group.frames + first;
     op->count = count;
+    /* With the last frames; not when the dump is damaged behind them. */
+    op->marks = in->group.marks;
+    op->mark_count = first + count == in->group.count && in->result == 0 ? in->group.mark_count : 0;
     in->submission.after = committed;
     in->busy = true;
     exchange_hold(&in->x);
-    submit_op(&in->x.daemon->submit, &in->submission);
+    submit_op(&in->x.site->source, &in->submission);
 }
 
 /* The group is done with, well or not. */
@@ -217,7 +244,7 @@ static bool must_recall(struct intake *in, const struct store_op *op)
     if (op->result < 0 || !op->repeated || !in->x.query.with_seq)
         return false;
     in->busy = true;
-    in->recall = (struct recall){.store = in->x.daemon->store,
+    in->recall = (struct recall){.store = in->x.site->store,
                                  .frames = in->group.frames,
                                  .count = in->group.count,
                                  .done = recalled};
@@ -233,7 +260,8 @@ static void note_refusal(struct intake *in, const struct store_op *op)
     }
     in->result = op->result;
     in->err = op->err;
-    in->bad_line = in->group.notes[in->one_by_one ? in->single : 0].line;
+    if (in->group.count > 0)
+        in->bad_line = in->group.notes[in->one_by_one ? in->single : 0].line;
 }
 
 static void committed(struct submission *submission)
@@ -316,7 +344,8 @@ static void decoded(struct job *job)
         in->result = err_set(&in->err, rc, "no memory for the body");
     if (in->result == 0 && whole)
         in->result = check_conditions(in);
-    bool drop = in->group.count == 0 || (in->result < 0 && whole) || !exchange_open(&in->x);
+    bool nothing = in->group.count == 0 && (in->group.mark_count == 0 || in->result < 0);
+    bool drop = nothing || (in->result < 0 && whole) || !exchange_open(&in->x);
     if (!drop) {
         submit(in, 0, in->group.count);
     } else {
@@ -469,6 +498,7 @@ void intake_finish(struct exchange *x)
     group_clear(&in->group);
     free(in->group.frames);
     free(in->group.notes);
+    free(in->group.marks);
     buf_finish(&in->group.pinned);
     buf_finish(&in->input);
     buf_finish(&in->part);

@@ -37,6 +37,8 @@ struct intake_group {
     struct store_frame *frames;
     struct intake_note *notes;
     size_t count, cap;
+    struct store_mark *marks; /**< of a dump; their ids are the group's */
+    size_t mark_count, mark_cap;
     struct buf pinned; /**< digests, pinned once each */
 };
 
@@ -45,6 +47,7 @@ struct intake {
     enum intake_form form;
     enum store_op_kind kind; /**< STORE_APPEND or STORE_IMPORT */
     enum authority authority;
+    struct span origin; /**< of the frames of a batch */
     bool allow_missing;
 
     struct buf input; /**< came in, not taken */
@@ -68,6 +71,7 @@ struct intake {
     uint64_t record;           /**< newest that frames went into */
     uint64_t lines;            /**< looked at */
     uint64_t frames, existing; /**< committed; of these, there already */
+    uint64_t marks;            /**< committed */
     struct frame_id first, last;
     int result; /**< 0, or why it ended */
     struct err err;
@@ -86,6 +90,8 @@ void intake_finish(struct exchange *x);
 
 /** Room for one more frame, zeroed; NULL without memory. */
 struct store_frame *intake_add(struct intake *in);
+/** Room for one more mark; NULL without memory. */
+struct store_mark *intake_add_mark(struct intake *in);
 /** Sets content that came along: kept inline or as a blob. */
 int intake_content(struct intake *in, struct store_frame *frame, struct span bytes);
 /** Finds content that is only named. ERR_CONFLICT when it is nowhere, unless missing is allowed. */

@@ -89,6 +89,37 @@ static int end_blob(struct intake *in)
     return 0;
 }
 
+/* The ids of a mark as the store takes them. NULL without memory. */
+static struct frame_id *copy_ids(struct span ids)
+{
+    size_t count = ids.len / ID_SIZE;
+    struct frame_id *out = malloc((count ? count : 1) * sizeof(*out));
+    for (size_t i = 0; out && i < count; i++)
+        out[i] = id_get(ids.ptr + i * ID_SIZE);
+    return out;
+}
+
+/* Marks move what programs do next, so whoever may not define programs may not import them. */
+static int take_mark(struct intake *in, const struct dump_item *item)
+{
+    if (in->authority == AUTHORITY_NONE)
+        return err_set(&in->err, ERR_FORBIDDEN,
+                       "a dump with marks is imported over the store's own socket only");
+    struct frame_id *acked = copy_ids(item->acked);
+    struct store_mark *mark = acked ? intake_add_mark(in) : NULL;
+    if (!mark) {
+        free(acked);
+        return -ENOMEM;
+    }
+    *mark = (struct store_mark){.kind = item->more ? STORE_MARK_ACK : STORE_MARK_SET,
+                                .name = item->name,
+                                .config = item->config,
+                                .low = item->low,
+                                .acked = acked,
+                                .acked_count = item->acked.len / ID_SIZE};
+    return 0;
+}
+
 static int take_item(struct intake *in, const struct dump_item *item)
 {
     int rc = 0;
@@ -98,11 +129,13 @@ static int take_item(struct intake *in, const struct dump_item *item)
         return take_frame(in, item);
     case DUMP_BLOB:
         memcpy(in->blob, item->digest, DIGEST_SIZE);
-        rc = cas_put_begin(in->x.daemon->cas, &in->put, &in->err);
+        rc = cas_put_begin(in->x.site->cas, &in->put, &in->err);
         break;
     case DUMP_DATA:
         rc = cas_put_write(in->put, item->bytes, &in->err);
         break;
+    case DUMP_MARK:
+        return take_mark(in, item);
     case DUMP_END:
         return 0;
     }
@@ -114,7 +147,7 @@ void intake_decode_dump(struct intake *in)
     struct span rest = buf_span(&in->part);
     struct dump_item item;
     int rc = in->dump ? 0 : dump_reader_create(&in->dump);
-    while (rc == 0 && in->group.count < INTAKE_GROUP) {
+    while (rc == 0 && in->group.count < INTAKE_GROUP && in->group.mark_count < INTAKE_GROUP) {
         rc = dump_next(in->dump, &rest, &item, &in->err);
         if (rc == 0)
             rc = take_item(in, &item);

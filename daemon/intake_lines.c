@@ -12,7 +12,7 @@
 
 static int put_blob(struct intake *in, struct store_frame *frame, struct span bytes)
 {
-    struct cas *cas = in->x.daemon->cas;
+    struct cas *cas = in->x.site->cas;
     struct cas_put *put;
     uint64_t size;
     int rc = buf_reserve(&in->group.pinned, DIGEST_SIZE);
@@ -56,7 +56,7 @@ static int copy_content(struct intake *in, struct store_frame *frame, struct buf
 
 static int find_blob(struct intake *in, struct store_frame *frame)
 {
-    struct daemon *d = in->x.daemon;
+    struct site *d = in->x.site;
     int rc = buf_reserve(&in->group.pinned, DIGEST_SIZE);
     if (rc == 0)
         rc = cas_pin(d->cas, frame->digest);
@@ -75,7 +75,7 @@ int intake_named(struct intake *in, struct store_frame *frame, bool allow_missin
     int rc = find_blob(in, frame);
     if (rc != ERR_NOT_FOUND)
         return rc;
-    rc = store_content(in->x.daemon->store, frame->digest, &place, &bytes, &in->err);
+    rc = store_content(in->x.site->store, frame->digest, &place, &bytes, &in->err);
     if (rc == 0 && place == STORE_INLINE)
         return copy_content(in, frame, &bytes);
     if (rc < 0 && rc != ERR_NOT_FOUND)

@@ -135,7 +135,7 @@ int listen_expose(struct listener **out, const struct listen_options *options, c
                   struct err *err)
 {
     struct bound bound;
-    int rc = bound_expose(&bound, address, err);
+    int rc = bound_expose(&bound, address, options->anywhere, err);
     return rc < 0 ? rc : start(out, options, &bound, err);
 }
 

@@ -21,6 +21,7 @@ struct listen_options {
     /** Takes over a connected, non-blocking, close-on-exec descriptor. */
     void (*accepted)(void *arg, int fd, enum http_via via);
     bool (*full)(void *arg); /**< true: leave connections in the backlog for now; may be NULL */
+    bool anywhere;           /**< listen_expose takes addresses that are not loopback, too */
     void *arg;
 };
 
@@ -41,7 +42,7 @@ int listen_expose(struct listener **out, const struct listen_options *options, c
                   struct err *err);
 
 /** Whether listen_expose would take this address, as far as can be said without binding. Same errors. */
-int listen_check(const char *address, struct err *err);
+int listen_check(const char *address, bool anywhere, struct err *err);
 
 /** Takes over a socket that listens already (systemd). Same address rule; owns `fd` also on
  * failure. */

@@ -228,8 +228,8 @@ static int bind_tcp(struct bound *out, const struct addrinfo *info, const char *
     return 0;
 }
 
-/* The loopback address that the text means; freed by freeaddrinfo. */
-static int find_tcp(struct addrinfo **out, const char *text, struct err *err)
+/* The address that the text means, loopback unless `anywhere`; freed by freeaddrinfo. */
+static int find_tcp(struct addrinfo **out, const char *text, bool anywhere, struct err *err)
 {
     char host[256];
     char port[8];
@@ -244,7 +244,7 @@ static int find_tcp(struct addrinfo **out, const char *text, struct err *err)
         failed = getaddrinfo("127.0.0.1", port, &hints, &found);
     if (failed)
         return err_set(err, ERR_INVALID, "the host in %.100s: %s", text, gai_strerror(failed));
-    if (!is_loopback(found->ai_addr)) {
+    if (!anywhere && !is_loopback(found->ai_addr)) {
         freeaddrinfo(found);
         return refuse_public(text, err);
     }
@@ -252,10 +252,10 @@ static int find_tcp(struct addrinfo **out, const char *text, struct err *err)
     return 0;
 }
 
-static int expose_tcp(struct bound *out, const char *text, struct err *err)
+static int expose_tcp(struct bound *out, const char *text, bool anywhere, struct err *err)
 {
     struct addrinfo *found;
-    int rc = find_tcp(&found, text, err);
+    int rc = find_tcp(&found, text, anywhere, err);
     if (rc < 0)
         return rc;
     rc = bind_tcp(out, found, text, err);
@@ -263,22 +263,22 @@ static int expose_tcp(struct bound *out, const char *text, struct err *err)
     return rc;
 }
 
-int listen_check(const char *address, struct err *err)
+int listen_check(const char *address, bool anywhere, struct err *err)
 {
     struct addrinfo *found;
     if (address[0] == '/' || address[0] == '.')
         return 0;
-    int rc = find_tcp(&found, address, err);
+    int rc = find_tcp(&found, address, anywhere, err);
     if (rc == 0)
         freeaddrinfo(found);
     return rc;
 }
 
-int bound_expose(struct bound *out, const char *address, struct err *err)
+int bound_expose(struct bound *out, const char *address, bool anywhere, struct err *err)
 {
     if (address[0] == '/' || address[0] == '.')
         return expose_unix(out, address, err);
-    return expose_tcp(out, address, err);
+    return expose_tcp(out, address, anywhere, err);
 }
 
 /* --- adopted -------------------------------------------------------------------------------------

@@ -10,7 +10,11 @@
 #include "base/text.h"
 #include "daemon/exchange.h"
 #include "daemon/feed.h"
-#include "daemon/sweep.h"
+#include "daemon/run/programs.h"
+#include "daemon/run/spawn.h"
+#include "daemon/serve/serve.h"
+#include "daemon/site.h"
+#include "daemon/stores.h"
 #include "daemon/systemd.h"
 
 #define DRAIN_MS 3000 /* answers under way at the end get this long */
@@ -19,6 +23,7 @@
 /* What only the life itself needs. */
 struct life {
     struct daemon daemon;
+    struct site root;
     uv_loop_t loop;
     uv_signal_t sigint, sigterm;
     uv_timer_t idle;
@@ -28,6 +33,7 @@ struct life {
     struct submission marker;
     struct store_frame marker_frame;
     bool stopping, drained;
+    unsigned ends; /* of what must end before the followers do */
 };
 
 /* --- signals
@@ -52,62 +58,8 @@ static void release_signals(void)
     pthread_sigmask(SIG_UNBLOCK, &held, NULL);
 }
 
-/* --- the store's threads tell
- * ------------------------------------------------------------------------ */
-
-static void on_published(void *arg)
-{
-    struct daemon *d = arg;
-    submit_published(&d->submit);
-}
-
-static void on_indexed(void *arg, uint64_t number)
-{
-    struct daemon *d = arg;
-    if (atomic_load(&d->contents_open))
-        held_indexed(&d->held, number);
-}
-
-/* On the index thread itself, right after the commit: see held.h for why that is safe. */
-static void on_freed(void *arg, const uint8_t digest[static DIGEST_SIZE])
-{
-    struct daemon *d = arg;
-    struct err err = ERR_INIT;
-    int rc = atomic_load(&d->contents_open) ? cas_remove(d->cas, digest, &err) : 0;
-    if (rc < 0 && rc != -EBUSY)
-        log_say(d->log, LOG_WARN, "cas", "error=\"%s\"", err.text);
-}
-
-static void publish(void *arg)
-{
-    struct daemon *d = arg;
-    http_flush(d->http); /* answers before log lines and followers */
-    feed_published(d->feed);
-}
-
-/* --- marker frames
+/* --- xs.start
  * ------------------------------------------------------------------------------------ */
-
-static void make_marker(struct submission *s, struct store_frame *frame, const char *topic,
-                        struct span meta)
-{
-    *frame =
-        (struct store_frame){.topic = span_str(topic), .meta = meta, .ttl = {.kind = TTL_NULL}};
-    *s = (struct submission){
-        .op = {.kind = STORE_APPEND, .authority = AUTHORITY_DAEMON, .frames = frame, .count = 1}};
-}
-
-/* Waits for it: only before the first connection and after the last. */
-static int append_marker(struct daemon *d, const char *topic, struct span meta, struct err *err)
-{
-    struct submission s;
-    struct store_frame frame;
-    make_marker(&s, &frame, topic, meta);
-    int rc = store_run(d->store, &s.op);
-    if (rc < 0 && err)
-        *err = s.op.err;
-    return rc;
-}
 
 /* {"expose":ADDR}, of several an array, of none null. */
 static int start_meta(const struct daemon *d, struct buf *out)
@@ -128,7 +80,7 @@ static int announce(struct daemon *d, struct err *err)
     CLEAN_BUF meta = BUF_INIT;
     if (start_meta(d, &meta) < 0)
         return err_set(err, -ENOMEM, "no memory to start");
-    if (append_marker(d, "xs.start", buf_span(&meta), &why) < 0)
+    if (site_mark(d->root, "xs.start", buf_span(&meta), &why) < 0)
         log_say(d->log, LOG_ERROR, "store", "not_appended=xs.start reason=\"%s\"", why.text);
     return 0;
 }
@@ -139,9 +91,7 @@ static int announce(struct daemon *d, struct err *err)
 static void accepted(void *arg, int fd, enum http_via via)
 {
     struct daemon *d = arg;
-    struct err err = ERR_INIT;
-    if (http_add(d->http, fd, via, &err) < 0)
-        log_say(d->log, LOG_WARN, "http", "error=\"%s\"", err.text);
+    site_accept(d->root, fd, via);
 }
 
 static bool full(void *arg)
@@ -150,14 +100,13 @@ static bool full(void *arg)
     return http_full(d->http);
 }
 
-static void add_listener(struct daemon *d, struct listener *listener, bool exposed)
+static void add_listener(struct daemon *d, struct listener *listener)
 {
     size_t tcp = 0;
     while (d->addresses[tcp])
         tcp++;
     d->listeners[d->listener_count++] = listener;
-    if (exposed)
-        d->exposed[d->exposed_count++] = listen_address(listener);
+    d->exposed[d->exposed_count++] = listen_address(listener);
     if (listen_via(listener) == HTTP_VIA_TCP)
         d->addresses[tcp] = listen_address(listener);
 }
@@ -174,7 +123,7 @@ static int take_systemd(struct daemon *d, const struct listen_options *options, 
         int rc = listen_fd(&listener, options, first + i, err);
         if (rc < 0)
             return rc;
-        add_listener(d, listener, true);
+        add_listener(d, listener);
     }
     return 0;
 }
@@ -184,21 +133,20 @@ static int listen_all(struct daemon *d, struct err *err)
     const struct listen_options options = {
         .loop = d->loop, .accepted = accepted, .full = full, .arg = d};
     struct listener *listener;
-    int rc = listen_unix_at(&listener, &options, store_dirfd(d->store), "sock", err);
-    if (rc < 0)
-        return rc;
-    add_listener(d, listener, false);
-    for (unsigned i = 0; i < d->options->expose_count; i++) {
+    int rc = site_listen(d->root, err);
+    for (unsigned i = 0; rc == 0 && i < d->options->expose_count; i++) {
         rc = listen_expose(&listener, &options, d->options->expose[i], err);
         if (rc < 0)
             return rc;
-        add_listener(d, listener, true);
+        add_listener(d, listener);
     }
-    return take_systemd(d, &options, err);
+    return rc == 0 ? take_systemd(d, &options, err) : rc;
 }
 
 static void stop_listening(struct daemon *d)
 {
+    listen_destroy(d->root->socket);
+    d->root->socket = NULL;
     while (d->listener_count > 0)
         listen_destroy(d->listeners[--d->listener_count]);
     memset(d->addresses, 0, sizeof(d->addresses));
@@ -215,7 +163,34 @@ static void drained(void *arg)
     uv_stop(&life->loop);
 }
 
-/* xs.stopping is in the log, so followers see it before their answers end. */
+/* Programs and stores have ended, and said so in the log: followers have it before their answers end. */
+static void one_ended(void *arg)
+{
+    struct life *life = arg;
+    struct daemon *d = &life->daemon;
+    if (--life->ends > 0)
+        return;
+    serve_end(d->root->serve);
+    feed_end(d->root->feed);
+    http_shutdown(d->http, DRAIN_MS, drained, life);
+}
+
+static void end_programs(struct life *life)
+{
+    struct daemon *d = &life->daemon;
+    life->ends = 1;
+    if (d->root->programs) {
+        life->ends++;
+        programs_stop(d->root->programs, one_ended, life);
+    }
+    if (d->stores) {
+        life->ends++;
+        stores_stop(d->stores, one_ended, life);
+    }
+    one_ended(life);
+}
+
+/* xs.stopping is in the log. */
 static void stopping_told(struct submission *submission)
 {
     struct life *life = (struct life *)((char *)submission - offsetof(struct life, marker));
@@ -223,8 +198,7 @@ static void stopping_told(struct submission *submission)
     if (submission->op.result < 0)
         log_say(d->log, LOG_WARN, "store", "not_appended=xs.stopping reason=\"%s\"",
                 submission->op.err.text);
-    feed_end(d->feed);
-    http_shutdown(d->http, DRAIN_MS, drained, life);
+    end_programs(life);
 }
 
 static void stop(struct life *life)
@@ -232,13 +206,17 @@ static void stop(struct life *life)
     struct daemon *d = &life->daemon;
     if (life->stopping)
         return;
-    life->stopping = true;
+    life->stopping = d->ending = true;
     log_say(d->log, LOG_INFO, "daemon", "stopping=%s", d->options->path);
     systemd_notify(SYSTEMD_STOPPING);
     stop_listening(d);
-    make_marker(&life->marker, &life->marker_frame, "xs.stopping", (struct span){0});
-    life->marker.after = stopping_told;
-    submit_op(&d->submit, &life->marker);
+    life->marker_frame = (struct store_frame){.topic = span_str("xs.stopping")};
+    life->marker = (struct submission){.op = {.kind = STORE_APPEND,
+                                              .authority = AUTHORITY_DAEMON,
+                                              .frames = &life->marker_frame,
+                                              .count = 1},
+                                       .after = stopping_told};
+    submit_op(&d->root->source, &life->marker);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -247,55 +225,61 @@ static void on_signal(uv_signal_t *handle, int number)
     stop(handle->data);
 }
 
+/* Somebody is connected or was, or the daemon has work of its own. */
+static bool is_wanted(const struct life *life)
+{
+    const struct daemon *d = &life->daemon;
+    size_t open;
+    stores_count(d->stores, &open);
+    return http_connections(d->http) > 0 || life->requests != life->root.requests || open > 0 ||
+           programs_count(d->root->programs) > 0 || d->root->serve;
+}
+
 static void on_idle(uv_timer_t *timer)
 {
     struct life *life = timer->data;
     uint64_t now = uv_now(&life->loop);
-    if (http_connections(life->daemon.http) > 0 || life->requests != life->daemon.requests)
+    if (is_wanted(life))
         life->busy_ms = now;
     else if (now - life->busy_ms >= (uint64_t)life->daemon.options->idle_exit_s * 1000)
         stop(life);
-    life->requests = life->daemon.requests;
+    life->requests = life->root.requests;
 }
 
 /* --- opening and closing
  * -------------------------------------------------------------------------------- */
 
-static int open_contents(struct daemon *d, struct err *err)
+static int start_programs(struct daemon *d, struct err *err)
 {
-    const struct store_options options = {.workers = d->workers,
-                                          .reserve = true,
-                                          .published = on_published,
-                                          .indexed = on_indexed,
-                                          .freed = on_freed,
-                                          .arg = d};
-    /* The store's lock comes first. What it frees before the contents are open is left to the
-     * sweep. */
-    int rc = store_open(&d->store, d->options->path, &options, err);
+    int rc = runner_create(&d->runner, d->loop, d->log, err);
     if (rc == 0)
-        rc = cas_open(&d->cas, store_dirfd(d->store), "cas", err);
-    if (rc < 0)
-        return rc;
-    held_init(&d->held, d->cas);
-    d->submit.store = d->store;
-    atomic_store(&d->contents_open, true);
-    return 0;
+        rc = programs_start(d->root, NULL, NULL, err);
+    return rc == 0 ? stores_start(&d->stores, d->root, err) : rc;
+}
+
+static int serve_frames(struct daemon *d, struct err *err)
+{
+    const struct serve_options options = {.addresses = d->options->http,
+                                          .durable = d->options->http_durable,
+                                          .timeout_s = d->options->http_timeout_s,
+                                          .body_max = d->options->http_body_max};
+    return d->options->http_count > 0 ? serve_create(&d->root->serve, d->root, &options, err) : 0;
 }
 
 static int open_all(struct life *life, struct err *err)
 {
     struct daemon *d = &life->daemon;
-    const struct http_options http = {
-        .handler = &api_handler, .arg = d, .idle_timeout_s = d->options->idle_timeout_s};
-    int rc = submit_init(&d->submit, d->loop, publish, d);
+    const struct http_options http = {.idle_timeout_s = d->options->idle_timeout_s};
+    int rc = submit_init(&d->submit, d->loop);
     if (rc < 0)
         return err_sys(err, -rc, "start the loop");
     rc = store_workers_create(&d->workers, err);
     if (rc == 0)
-        rc = open_contents(d, err);
-    if (rc < 0)
-        return rc;
-    rc = feed_create(&d->feed, d, err);
+        rc = site_init(&life->root, d, "", d->options->path, err);
+    if (rc == 0)
+        rc = site_open(&life->root, err);
+    if (rc == 0)
+        rc = site_start(&life->root, err);
     if (rc == 0)
         rc = http_create(&d->http, d->loop, &http, err);
     if (rc == 0)
@@ -303,8 +287,10 @@ static int open_all(struct life *life, struct err *err)
     d->guard = (struct guard){
         .addresses = d->addresses, .host = d->options->host, .cors = d->options->cors};
     if (rc == 0)
-        rc = sweep_create(&d->sweep, d, err);
-    return rc == 0 ? announce(d, err) : rc;
+        rc = announce(d, err);
+    if (rc == 0)
+        rc = start_programs(d, err);
+    return rc == 0 ? serve_frames(d, err) : rc;
 }
 
 static void start_handles(struct life *life)
@@ -346,9 +332,13 @@ static void settle(struct life *life)
     struct daemon *d = &life->daemon;
     http_destroy(d->http);
     d->http = NULL;
+    serve_destroy(d->root->serve);
+    programs_destroy(d->root->programs);
+    stores_destroy(d->stores);
+    runner_destroy(d->runner);
     while (d->submit.pending > 0)
         uv_run(&life->loop, UV_RUN_ONCE);
-    feed_destroy(d->feed);
+    site_stop(d->root);
     uv_walk(&life->loop, close_handle, NULL);
     uv_run(&life->loop, UV_RUN_DEFAULT);
 }
@@ -357,12 +347,9 @@ static void close_all(struct life *life)
 {
     struct daemon *d = &life->daemon;
     stop_listening(d);
-    sweep_destroy(d->sweep);
     settle(life);
-    store_close(d->store);
-    if (d->cas)
-        held_finish(&d->held);
-    cas_close(d->cas);
+    site_close(d->root);
+    site_finish(d->root);
     store_workers_destroy(d->workers);
     submit_finish(&d->submit);
     uv_loop_close(&life->loop);
@@ -377,6 +364,7 @@ int loop_serve(const struct options *options, struct log *log, struct err *err)
     d->options = options;
     d->log = log;
     d->loop = &life->loop;
+    d->root = &life->root;
     d->started_us = time_mono_us();
     pool_prepare();
     int rc = uv_loop_init(&life->loop);
@@ -391,8 +379,8 @@ int loop_serve(const struct options *options, struct log *log, struct err *err)
         tell_ready(d);
         while (!life->drained)
             uv_run(&life->loop, UV_RUN_DEFAULT);
-        append_marker(d, "xs.stop", (struct span){0}, NULL);
-        feed_published(d->feed);
+        site_mark(d->root, "xs.stop", (struct span){0}, NULL);
+        feed_published(d->root->feed);
     }
     close_all(life);
     free(life);

@@ -11,6 +11,7 @@
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/options.h"
+#include "daemon/run/spawn.h"
 
 /* With --ready-fd: the store is another process's, which whoever started us may wait for. */
 #define EXIT_LOCKED 75
@@ -21,6 +22,7 @@ static void raise_descriptors(void)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
+    runner_set_descriptors(limit.rlim_cur);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
 }
@@ -66,9 +68,14 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
+    if (options.supervisor_fd >= 0) /* before anything else: it is to stay small */
+        return supervisor_main(options.supervisor_fd);
     prepare();
     for (unsigned i = 0; i < options.expose_count; i++) /* before anything is made */
-        if (listen_check(options.expose[i], &err) < 0)
+        if (listen_check(options.expose[i], false, &err) < 0)
+            return fail(&options, &err);
+    for (unsigned i = 0; i < options.http_count; i++)
+        if (listen_check(options.http[i], true, &err) < 0)
             return fail(&options, &err);
     if (options.repair && check_repair(options.path, &err) < 0)
         return fail(&options, &err);

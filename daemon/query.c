@@ -6,6 +6,7 @@
 
 #define PULSE_MIN_MS 10
 #define PULSE_MAX_MS (UINT64_C(1) << 40)
+#define TIMEOUT_MAX_MS (UINT64_C(1) << 40)
 
 /* One key being parsed: its value, decoded. */
 struct parse {
@@ -171,6 +172,65 @@ static int take_allow_missing(struct parse *p)
     return 0;
 }
 
+static int take_timeout(struct parse *p)
+{
+    int rc = take_number(p, &p->query->timeout_ms);
+    if (rc == 0 && p->query->timeout_ms > TIMEOUT_MAX_MS)
+        return err_set(p->err, ERR_INVALID, "over 2^40 ms");
+    return rc;
+}
+
+static int take_memory(struct parse *p)
+{
+    static const char units[] = "KMG";
+    struct span number = p->value;
+    const char *unit = number.len > 0 ? strchr(units, number.ptr[number.len - 1]) : NULL;
+    unsigned shift = unit && *unit ? 10 * ((unsigned)(unit - units) + 1) : 0;
+    uint64_t n;
+    if (shift > 0)
+        number.len--;
+    if (text_u64(number, &n) < 0 || n > UINT64_MAX >> shift)
+        return err_set(p->err, ERR_INVALID, "neither bytes nor a number with K, M or G behind");
+    p->query->memory = n << shift;
+    return 0;
+}
+
+static int take_cpu(struct parse *p)
+{
+    return take_number(p, &p->query->cpu_s);
+}
+
+static int take_processes(struct parse *p)
+{
+    return take_number(p, &p->query->processes);
+}
+
+/* What keeps a program in must not be off, or on, by a slip. */
+static int take_confine(struct parse *p)
+{
+    struct span v = p->value;
+    p->query->confine = v.len == 0 || span_is(v, "true") || span_is(v, "yes") || span_is(v, "1");
+    if (p->query->confine || is_off(v))
+        return 0;
+    return err_set(p->err, ERR_INVALID, "neither true nor false");
+}
+
+static int take_arg(struct parse *p)
+{
+    struct buf *args = &p->query->args;
+    if (args->len + p->value.len >= QUERY_ARGS_MAX)
+        return err_set(p->err, ERR_INVALID, "all together are over %d bytes", QUERY_ARGS_MAX);
+    int rc = buf_add_span(args, p->value);
+    return rc == 0 ? buf_add(args, "", 1) : rc;
+}
+
+/* It and what goes with it are taken by group_ask_parse. */
+static int take_group(struct parse *p)
+{
+    (void)p;
+    return 0;
+}
+
 /* --- keys ----------------------------------------------------------------------------------------
  */
 
@@ -203,6 +263,13 @@ static const struct {
     {"expect-last", QUERY_EXPECT_LAST, take_expect_last},
     {"key", QUERY_KEY, take_key},
     {"allow-missing", QUERY_ALLOW_MISSING, take_allow_missing},
+    {"timeout_ms", QUERY_TIMEOUT, take_timeout},
+    {"memory", QUERY_MEMORY, take_memory},
+    {"cpu_s", QUERY_CPU, take_cpu},
+    {"processes", QUERY_PROCESSES, take_processes},
+    {"confine", QUERY_CONFINE, take_confine},
+    {"arg", QUERY_ARG, take_arg},
+    {"group", QUERY_GROUP, take_group},
 };
 
 #define KEYS_KNOWN (sizeof(keys_known) / sizeof(keys_known[0]))
@@ -227,7 +294,7 @@ static int take_pair(struct parse *p, struct span raw_key, struct span raw_value
     if (i == KEYS_KNOWN)
         return 0;
     buf_reset(scratch);
-    if (p->query->given & keys_known[i].key)
+    if (p->query->given & keys_known[i].key & ~(unsigned)QUERY_ARG)
         return err_set(p->err, ERR_INVALID, "%s: is there twice", keys_known[i].name);
     p->query->given |= keys_known[i].key;
     rc = uri_decode(scratch, raw_value, true, p->err);
@@ -261,6 +328,7 @@ void query_finish(struct query *query)
     pattern_finish(&query->topics);
     buf_finish(&query->stream);
     buf_finish(&query->key);
+    buf_finish(&query->args);
 }
 
 /* --- bounds --------------------------------------------------------------------------------------

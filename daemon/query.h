@@ -32,6 +32,13 @@ enum query_key {
     QUERY_EXPECT_LAST = 1 << 19,
     QUERY_KEY = 1 << 20,
     QUERY_ALLOW_MISSING = 1 << 21,
+    QUERY_TIMEOUT = 1 << 22, /**< `timeout_ms`; 0 = none, as for the limits that follow */
+    QUERY_MEMORY = 1 << 23,  /**< bytes, or with K, M or G behind */
+    QUERY_CPU = 1 << 24,     /**< `cpu_s` */
+    QUERY_PROCESSES = 1 << 25,
+    QUERY_CONFINE = 1 << 26, /**< a flag: empty, true, yes, 1, false, no or 0 */
+    QUERY_GROUP = 1 << 28,   /**< a group is read; see daemon/group_config.h */
+    QUERY_ARG = 1 << 27,     /**< an argument of a program; may be there many times */
 };
 
 #define QUERY_READ                                                                                 \
@@ -41,7 +48,11 @@ enum query_key {
 #define QUERY_LAST_ROUTE (QUERY_FOLLOW | QUERY_LAST | QUERY_TIMESTAMP | QUERY_SEQ)
 #define QUERY_CONDITIONS (QUERY_EXPECT_SEQ | QUERY_EXPECT_LAST | QUERY_KEY)
 
-#define QUERY_KEY_MAX 64 /**< bytes of an idempotency key */
+#define QUERY_RUN                                                                                  \
+    (QUERY_TIMEOUT | QUERY_MEMORY | QUERY_CPU | QUERY_PROCESSES | QUERY_CONFINE | QUERY_ARG)
+
+#define QUERY_KEY_MAX 64            /**< bytes of an idempotency key */
+#define QUERY_ARGS_MAX (256 * 1024) /**< bytes of all arguments of a program */
 
 /** Values. Those of keys that were not given are zero. */
 struct query {
@@ -60,11 +71,14 @@ struct query {
     uint64_t expect_seq;
     struct frame_id expect_last;
     struct buf key;
+    uint64_t timeout_ms, memory, cpu_s, processes;
+    bool confine;
+    struct buf args; /**< each with a NUL behind */
 };
 
 /**
  * Parses a raw query. `keys`: those the route takes; `now_ms`: for moments. ERR_INVALID names key
- * and fault; a key that is there twice is one. -ENOMEM. On failure nothing needs to be finished.
+ * and fault; a key that is there twice (but `arg`) is one. -ENOMEM. On failure nothing needs to be finished.
  */
 int query_parse(struct query *out, struct span raw, unsigned keys, uint64_t now_ms,
                 struct err *err);

@@ -37,7 +37,7 @@ static int put_synthetic(struct reader *r, struct buf *out, const char *topic, c
     struct frame frame = {.topic = span_str(topic),
                           .meta = span_str(meta),
                           .ttl = {.kind = TTL_EPHEMERAL},
-                          .id = store_synthetic_id(r->x.daemon->store, r->cursor)};
+                          .id = store_synthetic_id(r->x.site->store, r->cursor)};
     return put_frame(r, out, &frame);
 }
 
@@ -210,14 +210,14 @@ static long next_bytes(struct reader *r)
         return 1;
     if (r->result < 0)
         return HTTP_ABORT;
-    if (r->done || (r->step == STORE_IDLE && feed_ending(r->x.daemon->feed)))
+    if (r->done || (r->step == STORE_IDLE && feed_ending(r->x.site->feed)))
         return 0;
     if (r->step == STORE_DISK)
         start_job(r);
     else if (r->step == STORE_IDLE)
         r->follower.waiting = true;
     else
-        feed_later(r->x.daemon->feed, &r->follower);
+        feed_later(r->x.site->feed, &r->follower);
     return HTTP_WAIT;
 }
 
@@ -236,12 +236,7 @@ static long read_bytes(void *arg, struct http_req *req, uint8_t *into, size_t ro
             return rc;
         }
     }
-    size_t len = r->out.len - r->sent;
-    if (len > room)
-        len = room;
-    memcpy(into, r->out.ptr + r->sent, len);
-    r->sent += len;
-    return (long)len;
+    return (long)buf_copy(&r->out, &r->sent, into, room);
 }
 
 /* --- the answer's begin
@@ -327,7 +322,7 @@ static void start_pulses(struct reader *r)
 
 int reader_start(struct reader *r, const struct store_query *query, struct err *err)
 {
-    struct daemon *d = r->x.daemon;
+    struct site *d = r->x.site;
     r->follow = query->follow;
     r->flags = (r->x.query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
                (r->x.query.with_seq ? FRAME_JSON_SEQ : 0);
@@ -352,7 +347,7 @@ int reader_start(struct reader *r, const struct store_query *query, struct err *
 void reader_gone(struct exchange *x)
 {
     struct reader *r = (struct reader *)x;
-    feed_remove(x->daemon->feed, &r->follower);
+    feed_remove(x->site->feed, &r->follower);
     if (r->has_timer)
         uv_close((uv_handle_t *)&r->timer, timer_closed);
 }

@@ -30,7 +30,7 @@ static void wake(struct submit *submit)
 static void done(struct store_op *op)
 {
     struct submission *submission = op->owner;
-    struct submit *submit = submission->submit;
+    struct submit *submit = submission->source->submit;
     struct submission *head = atomic_load_explicit(&submit->done, memory_order_relaxed);
     do
         submission->next = head;
@@ -53,6 +53,32 @@ static struct submission *in_order(struct submission *list)
     return ordered;
 }
 
+static void answer_all(struct submit *submit)
+{
+    struct submission *list =
+        in_order(atomic_exchange_explicit(&submit->done, NULL, memory_order_acquire));
+    while (list) {
+        struct submission *next = list->next;
+        submit->pending--;
+        list->source->pending--;
+        list->after(list);
+        list = next;
+    }
+}
+
+static void tell_published(struct submit *submit)
+{
+    struct submit_source *source =
+        atomic_exchange_explicit(&submit->published, NULL, memory_order_acquire);
+    while (source) {
+        struct submit_source *next = source->next;
+        atomic_store(&source->published, false); /* before the look, so that what comes now is told again */
+        if (source->on_published)
+            source->on_published(source->arg);
+        source = next;
+    }
+}
+
 static void woken(uv_poll_t *poll, int status, int events)
 {
     struct submit *submit = poll->data;
@@ -60,25 +86,17 @@ static void woken(uv_poll_t *poll, int status, int events)
     (void)status, (void)events;
     eventfd_read(submit->wake_fd, &count);
     atomic_store(&submit->signalled, false);
-    struct submission *list =
-        in_order(atomic_exchange_explicit(&submit->done, NULL, memory_order_acquire));
-    while (list) {
-        struct submission *next = list->next;
-        submit->pending--;
-        list->after(list);
-        list = next;
-    }
-    if (atomic_exchange(&submit->published, false))
-        submit->on_published(submit->arg);
+    answer_all(submit);
+    tell_published(submit);
 }
 
-int submit_init(struct submit *submit, uv_loop_t *loop, void (*on_published)(void *arg), void *arg)
+int submit_init(struct submit *submit, uv_loop_t *loop)
 {
-    *submit = (struct submit){.on_published = on_published, .arg = arg};
+    *submit = (struct submit){0};
     submit->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (submit->wake_fd < 0)
         return uv_translate_sys_error(errno);
-    submit->spin.data = submit;
+    submit->spin.data = submit->poll.data = submit;
     int rc = uv_idle_init(loop, &submit->spin);
     if (rc == 0)
         rc = uv_poll_init(loop, &submit->poll, submit->wake_fd);
@@ -87,28 +105,57 @@ int submit_init(struct submit *submit, uv_loop_t *loop, void (*on_published)(voi
     if (rc < 0)
         close(submit->wake_fd);
     submit->poll.data = submit;
+    submit->started = rc == 0;
     return rc;
 }
 
 void submit_finish(struct submit *submit)
 {
-    if (submit->store)
+    if (submit->started)
         close(submit->wake_fd);
 }
 
-void submit_op(struct submit *submit, struct submission *submission)
+void submit_op(struct submit_source *source, struct submission *submission)
 {
-    submission->submit = submit;
+    struct submit *submit = source->submit;
+    submission->source = source;
     submission->op.done = done;
     submission->op.owner = submission;
     submit->pending++;
+    source->pending++;
     submit->spin_end_ns = uv_hrtime() + SPIN_NS;
     uv_idle_start(&submit->spin, spin);
-    store_submit(submit->store, &submission->op);
+    store_submit(source->store, &submission->op);
 }
 
-void submit_published(struct submit *submit)
+void submit_hold(struct submit_source *source)
 {
-    atomic_store(&submit->published, true);
+    source->pending++;
+    source->submit->pending++;
+}
+
+void submit_release(struct submit_source *source)
+{
+    source->pending--;
+    source->submit->pending--;
+}
+
+void submit_published(struct submit_source *source)
+{
+    struct submit *submit = source->submit;
+    if (atomic_exchange(&source->published, true))
+        return;
+    struct submit_source *head = atomic_load_explicit(&submit->published, memory_order_relaxed);
+    do
+        source->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&submit->published, &head, source,
+                                                  memory_order_release, memory_order_relaxed));
     wake(submit);
+}
+
+void submit_forget(struct submit_source *source)
+{
+    source->on_published = NULL;
+    if (atomic_load(&source->published))
+        tell_published(source->submit);
 }

@@ -11,7 +11,7 @@
 #define EVERY_MS (6 * 3600 * 1000)
 
 struct sweep {
-    struct daemon *daemon;
+    struct site *site;
     uv_timer_t timer;
     struct job job;
     bool busy, closed;
@@ -33,7 +33,7 @@ static int visit(void *arg, const uint8_t digest[static DIGEST_SIZE], uint64_t s
     if (mtime_ms >= sweep->older_than_ms)
         return 0;
     struct err err = ERR_INIT;
-    int rc = held_remove_unnamed(&sweep->daemon->held, sweep->daemon->store, digest, &err);
+    int rc = held_remove_unnamed(&sweep->site->held, sweep->site->store, digest, &err);
     if (rc < 0)
         sweep->err = err;
     return 0; /* one that cannot be looked at is no reason to keep the others */
@@ -47,7 +47,7 @@ static struct sweep *sweep_of(struct job *job)
 static void work(struct job *job)
 {
     struct sweep *sweep = sweep_of(job);
-    struct daemon *d = sweep->daemon;
+    struct site *d = sweep->site;
     sweep->result = store_sweep(d->store, SWEEP_AGE_MS, &sweep->err);
     sweep->older_than_ms = time_now_ms() - SWEEP_AGE_MS;
     if (sweep->result == 0)
@@ -63,7 +63,7 @@ static void after(struct job *job)
         return;
     }
     if (sweep->err.code)
-        log_say(sweep->daemon->log, LOG_WARN, "sweep", "error=\"%s\"", sweep->err.text);
+        log_say(sweep->site->daemon->log, LOG_WARN, "sweep", "error=\"%s\"", sweep->err.text);
 }
 
 static void tick(uv_timer_t *timer)
@@ -74,20 +74,25 @@ static void tick(uv_timer_t *timer)
     sweep->busy = true;
     sweep->err = ERR_INIT;
     sweep->job = (struct job){.work = work, .after = after};
-    pool_submit(sweep->daemon->loop, &sweep->job);
+    pool_submit(sweep->site->daemon->loop, &sweep->job);
 }
 
-int sweep_create(struct sweep **out, struct daemon *daemon, struct err *err)
+int sweep_create(struct sweep **out, struct site *site, struct err *err)
 {
     struct sweep *sweep = calloc(1, sizeof(*sweep));
     if (!sweep)
         return err_set(err, -ENOMEM, "no memory to start");
-    sweep->daemon = daemon;
-    uv_timer_init(daemon->loop, &sweep->timer);
+    sweep->site = site;
+    uv_timer_init(site->daemon->loop, &sweep->timer);
     sweep->timer.data = sweep;
     uv_timer_start(&sweep->timer, tick, FIRST_MS, EVERY_MS);
     *out = sweep;
     return 0;
+}
+
+bool sweep_busy(const struct sweep *sweep)
+{
+    return sweep && sweep->busy;
 }
 
 static void timer_closed(uv_handle_t *handle)

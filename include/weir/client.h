@@ -85,6 +85,11 @@ int weir_request(struct weir *w, const struct weir_request *req, struct weir_res
                  struct err *err);
 /** A header of the last answer, NULL when absent. */
 const char *weir_response_header(struct weir *w, const char *name);
+/**
+ * A trailer field, which the server sent behind the last byte of a chunked body: NULL when absent, and before
+ * the body is at its end. Lives until the next request.
+ */
+const char *weir_response_trailer(struct weir *w, const char *name);
 /** Body bytes into `into`: >0, 0 at the proper end, ERR_CUT when the connection ended before it,
  * -errno. */
 long weir_read(struct weir *w, void *into, size_t room, struct err *err);

@@ -1,9 +1,9 @@
 /*
  * How many small requests a second the daemon answers: N keep-alive connections over its Unix
- * socket, each sending the next POST when the last is answered. Prints rate, p50, p99 and the worst
- * in microseconds.
+ * socket or a port on 127.0.0.1, each sending the next POST (or GET) when the last is answered.
+ * Prints rate, p50, p99 and the worst in microseconds.
  *
- * http_bench --sock PATH [--conns N] [--seconds S] [--body BYTES] [--target /append/t]
+ * http_bench --sock PATH | --port N [--conns N] [--seconds S] [--body BYTES] [--target /append/t] [--get]
  */
 #include <errno.h>
 #include <getopt.h>
@@ -15,6 +15,9 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "base/buf.h"
 
@@ -30,6 +33,8 @@ struct client {
 
 struct bench {
     const char *sock;
+    unsigned port; /* instead of sock */
+    bool get;
     const char *target;
     unsigned conns;
     unsigned seconds;
@@ -86,6 +91,21 @@ static int dial(const char *path)
         close(fd);
         return -1;
     }
+    return fd;
+}
+
+static int dial_port(unsigned port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int on = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+        close(fd);
+        return -1;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
 }
 
@@ -148,6 +168,8 @@ static int run(struct bench *b, struct client *clients, int ep)
 
 static int make_request(struct bench *b)
 {
+    if (b->get)
+        return buf_addf(&b->request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", b->target);
     int rc =
         buf_addf(&b->request, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
                  b->target, b->body);
@@ -160,10 +182,11 @@ static int start(struct bench *b, struct client *clients, int ep)
 {
     for (unsigned i = 0; i < b->conns; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
-        clients[i].fd = dial(b->sock);
+        clients[i].fd = b->sock ? dial(b->sock) : dial_port(b->port);
         if (clients[i].fd < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, clients[i].fd, &event) < 0 ||
             ask(b, &clients[i]) < 0) {
-            fprintf(stderr, "http_bench: connection %u to %s: %s\n", i, b->sock, strerror(errno));
+            fprintf(stderr, "http_bench: connection %u to %s: %s\n", i, b->sock ? b->sock : "the port",
+                    strerror(errno));
             return -1;
         }
     }
@@ -174,13 +197,19 @@ static int parse(struct bench *b, int argc, char **argv)
 {
     static const struct option options[] = {{"sock", 1, NULL, 's'},    {"conns", 1, NULL, 'c'},
                                             {"seconds", 1, NULL, 't'}, {"body", 1, NULL, 'b'},
-                                            {"target", 1, NULL, 'u'},  {NULL, 0, NULL, 0}};
+                                            {"target", 1, NULL, 'u'},
+                                            {"port", 1, NULL, 'p'},    {"get", 0, NULL, 'g'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 's')
             b->sock = optarg;
         else if (option == 'u')
             b->target = optarg;
+        else if (option == 'p')
+            b->port = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'g')
+            b->get = true;
         else if (option == 'c')
             b->conns = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 't')
@@ -190,15 +219,15 @@ static int parse(struct bench *b, int argc, char **argv)
         else
             return -1;
     }
-    return b->sock && b->conns > 0 && b->body <= ANSWER_MAX ? 0 : -1;
+    return (b->sock || b->port) && b->conns > 0 && b->body <= ANSWER_MAX ? 0 : -1;
 }
 
 int main(int argc, char **argv)
 {
     static struct bench b = {.target = "/append/t", .conns = 64, .seconds = 5, .body = 100};
     if (parse(&b, argc, argv) < 0) {
-        fprintf(stderr, "usage: http_bench --sock PATH [--conns N] [--seconds S] [--body BYTES] "
-                        "[--target /append/t]\n");
+        fprintf(stderr, "usage: http_bench --sock PATH | --port N [--conns N] [--seconds S] "
+                        "[--body BYTES] [--target /append/t] [--get]\n");
         return 2;
     }
     struct client *clients = calloc(b.conns, sizeof(*clients));

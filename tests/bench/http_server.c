@@ -12,6 +12,7 @@
 #include "daemon/listen.h"
 
 static struct http_server *server;
+static struct http_door door;
 static struct listener *listener;
 
 static long read_never(void *arg, struct http_req *req, uint8_t *into, size_t room)
@@ -59,7 +60,8 @@ static void on_gone(void *arg, struct http_req *req, bool complete)
 static void on_accepted(void *arg, int fd, enum http_via via)
 {
     (void)arg;
-    (void)http_add(server, fd, via, NULL);
+    door.via = via;
+    (void)http_add(server, fd, &door, NULL);
 }
 
 static bool is_full(void *arg)
@@ -87,8 +89,9 @@ int main(int argc, char **argv)
     static const struct http_handler handler = {on_begin, on_body, on_end, on_gone};
     struct err err = ERR_INIT;
     uv_loop_t *loop = uv_default_loop();
-    struct http_options http = {.handler = &handler};
-    struct listen_options options = {loop, on_accepted, is_full, NULL};
+    struct http_options http = {0};
+    door.handler = &handler;
+    struct listen_options options = {.loop = loop, .accepted = on_accepted, .full = is_full};
     uv_signal_t term;
     int here = open(".", O_DIRECTORY | O_CLOEXEC);
     if (argc != 2 || http_create(&server, loop, &http, &err) < 0 ||

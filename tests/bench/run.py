@@ -67,6 +67,49 @@ def load(opts, sock, conns, body):
     return float(rate), int(p50), int(p99)
 
 
+def serving(opts, cli, results):
+    """HTTP through frames, answered by a C handler in mode "stream": GETs over TCP."""
+    base = tempfile.mkdtemp(dir=opts.dir)
+    store, log = os.path.join(base, 's'), os.path.join(base, 'log')
+    with open(log, 'wb') as out:
+        proc = subprocess.Popen([cli, 'serve', store, '--http', '127.0.0.1:0'], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        port = wait_for(lambda: re.search(r'serve listening=127\.0\.0\.1:(\d+)\n', open(log, encoding='utf-8').read()), 'the listener').group(1)
+        wait_for(lambda: 'serving=' in open(log, encoding='utf-8').read(), 'the daemon')
+        with open(os.path.join(opts.bin, 'tests/bench/serve_handler'), 'rb') as program:
+            subprocess.run([cli, 'append', store, 'xs.actor.bench.create', '--meta', '{"topics":"http.request"}'], stdin=program,
+                           stdout=subprocess.DEVNULL, check=True)
+        wait_for(lambda: subprocess.run([cli, 'last', store, 'xs.actor.bench.active'], capture_output=True).returncode == 0, 'the handler')
+        for conns in (1, 16, 64):
+            rows = []
+            for _ in range(opts.rounds):
+                out = subprocess.run([os.path.join(opts.bin, 'tests/bench/http_bench'), '--port', port, '--conns', str(conns),
+                                      '--seconds', str(opts.seconds), '--get', '--target', '/bench?a=1'],
+                                     check=True, capture_output=True, text=True).stdout
+                rate, p50, p99 = LINE.search(out).groups()
+                rows.append((float(rate), int(p50), int(p99)))
+            row = {'what': 'serve', 'clients': conns, 'rounds': len(rows), 'per_s': median(rows, 0), 'p50_us': median(rows, 1),
+                   'p99_us': median(rows, 2)}
+            results.append(row)
+            print('weir  serve %2d clients, a C handler: %8.0f/s  p50 %6.0f us  p99 %6.0f us   (median of %d)'
+                  % (conns, row['per_s'], row['p50_us'], row['p99_us'], row['rounds']), flush=True)
+    finally:
+        proc.send_signal(signal.SIGTERM)
+        proc.wait(20)
+        shutil.rmtree(base)
+
+
+def wait_for(look, what):
+    deadline = time.monotonic() + 20
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise SystemExit('not within 20 s: ' + what)
+        time.sleep(0.02)
+
+
 def median(rows, at):
     return statistics.median(r[at] for r in rows)
 
@@ -167,6 +210,7 @@ def main():
         appends(opts, 'weir', cli, results)
         if opts.xs:
             appends(opts, 'xs', opts.xs, results)
+        serving(opts, cli, results)
         reading(opts, cli, results)
     finally:
         shutil.rmtree(base, ignore_errors=True)

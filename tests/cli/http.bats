@@ -135,7 +135,7 @@ no_hash=sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
     is 200 '"topic":"note"'
     http POST '/note?ttl=head:2'
     is 200 '"ttl":"last:2"'
-    for name in eval exec pipe ping health v1 streams access-tokens; do
+    for name in exec ping health v1 streams access-tokens; do
         http POST "/$name"
         is 404
         [ -z "$body" ]
@@ -439,7 +439,7 @@ no_hash=sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
     http GET /version
     is 200 '{"version":"'
     http GET /status
-    for key in pid uuid path format uptime_ms frames topics bytes followers connections journal index; do
+    for key in pid uuid path format uptime_ms frames topics bytes followers connections programs stores journal index; do
         is 200 "\"$key\":"
     done
     is 200 '"sync":"every-append","state":"ok"}'

@@ -94,6 +94,22 @@ static long read_woken(void *arg, struct http_req *req, uint8_t *into, size_t ro
     return 5;
 }
 
+/* ?0 ends at once, others tell a byte first. */
+static long read_trailed(void *arg, struct http_req *req, uint8_t *into, size_t room)
+{
+    (void)arg, (void)room;
+    struct task *task = http_state(req);
+    if (task->left > 0) {
+        *into = 't';
+        return (long)task->left--;
+    }
+    assert(http_add_trailer(req, "Weir-Exit", "") == ERR_INVALID);
+    assert(http_add_trailer(req, "Weir-Exit", "3\r\nX: y") == ERR_INVALID);
+    assert(http_add_trailer(req, "Weir-Exit", "3") == 0);
+    assert(http_add_trailer(req, "Weir-Error", "no such f\xc3\xaf" "le") == 0);
+    return 0;
+}
+
 static uint64_t query_number(struct http_req *req)
 {
     uint64_t n = 0;
@@ -114,6 +130,8 @@ static void begin_answering(struct http_req *req, struct task *task)
         http_reply_stream(req, 200, NULL, UINT64_MAX, read_events, NULL);
     else if (at(req, "/woken"))
         http_reply_stream(req, 200, NULL, UINT64_MAX, read_woken, NULL);
+    else if (at(req, "/trailed"))
+        http_reply_stream(req, 200, NULL, UINT64_MAX, read_trailed, NULL);
     else if (at(req, "/early"))
         reply_text(req, 413, "early");
     else if (at(req, "/none"))
@@ -245,7 +263,7 @@ static void on_order(uv_async_t *async)
     if (order == ORDER_EVENT || order == ORDER_WAKE)
         wake_all(rig);
     else if (order == ORDER_ADD)
-        (void)http_add(rig->server, rig->fd_to_add, rig->via_to_add, NULL);
+        (void)http_add(rig->server, rig->fd_to_add, &rig->doors[rig->via_to_add], NULL);
     else if (order == ORDER_SHUTDOWN)
         http_shutdown(rig->server, rig->shutdown_ms, on_drained, rig);
     else
@@ -281,7 +299,9 @@ struct rig *rig_start(unsigned idle_s, size_t max)
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->moved, NULL);
     assert_int_equal(uv_loop_init(&rig->loop), 0);
-    struct http_options options = {&handler, rig, idle_s, max};
+    struct http_options options = {idle_s, max};
+    for (int via = HTTP_VIA_UNIX; via <= HTTP_VIA_TCP; via++)
+        rig->doors[via] = (struct http_door){.via = (enum http_via)via, .handler = &handler, .arg = rig};
     assert_int_equal(http_create(&rig->server, &rig->loop, &options, NULL), 0);
     uv_async_init(&rig->loop, &rig->order, on_order);
     uv_timer_init(&rig->loop, &rig->later);
@@ -418,6 +438,17 @@ static bool take_bytes(int fd, struct buf *rest, struct buf *into, size_t n)
     return true;
 }
 
+static bool trailers(int fd, struct answer *out, struct buf *rest)
+{
+    CLEAN_BUF line = BUF_INIT;
+    while (line_of(fd, rest, &line)) {
+        if (line.len == 0)
+            return true;
+        assert_int_equal(buf_addf(&out->trailers, "%s\n", buf_cstr(&line)), 0);
+    }
+    return false;
+}
+
 static bool chunks(int fd, struct answer *out, struct buf *rest)
 {
     CLEAN_BUF line = BUF_INIT;
@@ -425,12 +456,12 @@ static bool chunks(int fd, struct answer *out, struct buf *rest)
         if (!line_of(fd, rest, &line))
             return false;
         size_t n = strtoul(buf_cstr(&line), NULL, 16);
-        if (n > 0 && !take_bytes(fd, rest, &out->body, n))
+        if (n == 0)
+            return trailers(fd, out, rest);
+        if (!take_bytes(fd, rest, &out->body, n))
             return false;
         if (!line_of(fd, rest, &line) || line.len > 0)
             return false;
-        if (n == 0)
-            return true;
     }
 }
 
@@ -461,6 +492,7 @@ void answer_finish(struct answer *answer)
 {
     buf_finish(&answer->head);
     buf_finish(&answer->body);
+    buf_finish(&answer->trailers);
 }
 
 void expect(int fd, struct buf *rest, int status, const char *body)

@@ -27,6 +27,7 @@ struct rig {
     enum { ORDER_NONE, ORDER_EVENT, ORDER_WAKE, ORDER_SHUTDOWN, ORDER_ADD, ORDER_STOP } wanted;
     unsigned done;
     int fd_to_add;
+    struct http_door doors[2]; /* by via */
     enum http_via via_to_add;
     unsigned shutdown_ms;
     unsigned turns; /**< of the loop */
@@ -54,6 +55,7 @@ struct answer {
     bool ended; /**< whole by its framing */
     struct buf head;
     struct buf body;
+    struct buf trailers; /**< lines, each with a newline */
 };
 
 void say(int fd, const char *text);

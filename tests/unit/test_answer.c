@@ -186,6 +186,10 @@ static void test_malformed(void **state)
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1 x\r\nab\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA : x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: x\r\n folded: y\r\n\r\n",
     };
 
     (void)state;
@@ -258,9 +262,73 @@ static void test_fields(void **state)
     answer_finish(&a);
 }
 
+#define CHUNKED "HTTP/1.1 200 OK\r\nWeir-Exit: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+/* Takes a whole text in steps of `step` bytes; the trailers must not be there before the end. */
+static void feed_trailers(struct answer *a, const char *text, size_t step)
+{
+    char body[64];
+    size_t used, len = strlen(text);
+
+    answer_reset(a, false);
+    for (size_t pos = 0; pos < len; pos += step) {
+        struct span in = span_of(text + pos, len - pos < step ? len - pos : step);
+        size_t at = 0;
+        assert_null(answer_trailer(a, "weir-exit"));
+        if (answer_head(a, in, &at, NULL) == 0)
+            continue;
+        assert_true(answer_body(a, span_of(in.ptr + at, in.len - at), &used, body, 64, NULL) >= 0);
+    }
+    assert_int_equal(a->part, ANSWER_ENDED);
+}
+
+static void test_trailers(void **state)
+{
+    const char *text = CHUNKED "5\r\nhello\r\n0\r\nWeir-Exit: 3 \r\nWEIR-ERROR:no: such file\r\n"
+                               "Content-Length: 77\r\nConnection: close\r\nEmpty:\r\n\r\n";
+    struct answer a = {0};
+
+    (void)state;
+    for (size_t step = 1; step <= strlen(text); step++) {
+        feed_trailers(&a, text, step);
+        assert_string_equal(answer_trailer(&a, "weir-exit"), "3");
+        assert_string_equal(answer_trailer(&a, "Weir-Error"), "no: such file");
+        assert_string_equal(answer_trailer(&a, "empty"), "");
+        assert_null(answer_trailer(&a, "transfer-encoding"));
+        assert_string_equal(answer_field(&a, "weir-exit"), "9"); /* they do not mix */
+        assert_null(answer_field(&a, "weir-error"));
+        assert_false(a.has_length); /* nor change the framing */
+        assert_true(a.keep);
+    }
+    feed_trailers(&a, CHUNKED "0\r\n\r\n", 3);
+    assert_null(answer_trailer(&a, "weir-exit")); /* of the answer before */
+    answer_finish(&a);
+}
+
+static void test_trailers_bounded(void **state)
+{
+    struct answer a = {0};
+    struct err err = ERR_INIT;
+    size_t used, fed = 0;
+    long n;
+
+    (void)state;
+    answer_reset(&a, false);
+    assert_int_equal(answer_head(&a, span_str(CHUNKED), &used, &err), 1);
+    n = answer_body(&a, span_str("0\r\n"), &used, NULL, 0, &err);
+    while (n == 0 && fed < 10 * ANSWER_HEAD_MAX) {
+        n = answer_body(&a, span_str("Trailer-Name: and a value\r\n"), &used, NULL, 0, &err);
+        fed += used;
+    }
+    assert_int_equal(n, -EPROTO);
+    assert_true(fed <= 2 * ANSWER_HEAD_MAX);
+    answer_finish(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trailers),     cmocka_unit_test(test_trailers_bounded),
         cmocka_unit_test(test_framings),     cmocka_unit_test(test_keeping),
         cmocka_unit_test(test_head_request), cmocka_unit_test(test_left_over),
         cmocka_unit_test(test_malformed),    cmocka_unit_test(test_nul_in_head),

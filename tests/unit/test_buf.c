@@ -75,6 +75,22 @@ static void test_consume(void **state)
     assert_int_equal(buf.len, 0);
 }
 
+static void test_copy(void **state)
+{
+    (void)state;
+    struct buf buf = BUF_INIT;
+    char got[8] = "";
+    size_t at = 0;
+    assert_int_equal(buf_copy(&buf, &at, got, sizeof(got)), 0);
+    assert_int_equal(buf_add_str(&buf, "abcde"), 0);
+    assert_int_equal(buf_copy(&buf, &at, got, 3), 3);
+    assert_int_equal(at, 3);
+    assert_int_equal(buf_copy(&buf, &at, got + 3, 3), 2);
+    assert_string_equal(got, "abcde");
+    assert_int_equal(buf_copy(&buf, &at, got, 8), 0);
+    buf_finish(&buf);
+}
+
 static void test_impossible_sizes_change_nothing(void **state)
 {
     (void)state;
@@ -124,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_addf_longer_than_the_room),
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_consume),
+        cmocka_unit_test(test_copy),
         cmocka_unit_test(test_impossible_sizes_change_nothing),
         cmocka_unit_test(test_reserve_lets_put_follow),
         cmocka_unit_test(test_reset_keeps_finish_frees),

@@ -41,7 +41,7 @@ static struct buf make_dump(void)
     second.has_content = false;
     second.content_size = 7;
     assert_int_equal(dump_writer_create(&w), 0);
-    assert_int_equal(dump_put_head(w, &out, uuid), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid, false), 0);
     assert_int_equal(dump_put_frame(w, &out, &first, false), 0);
     assert_int_equal(dump_put_blob(w, &out, digest, 7), 0);
     assert_int_equal(dump_put_data(w, &out, span_str("abc")), 0);
@@ -49,6 +49,34 @@ static struct buf make_dump(void)
     assert_int_equal(dump_put_frame(w, &out, &second, true), 0);
     assert_int_equal(dump_put_end(w, &out), 0);
     dump_writer_destroy(w);
+    return out;
+}
+
+/* A frame, and two marks, the second with more ids than one item takes. */
+#define MANY (2 * MARK_ACKED_MAX + 5)
+static struct frame_id many[MANY];
+
+static struct buf make_marked(bool head, const char *first, const char *second, bool frame_behind)
+{
+    struct dump_writer *w;
+    struct buf out = BUF_INIT, items = BUF_INIT;
+    struct frame frame = sample(1), behind = sample(2);
+    for (size_t i = 0; i < MANY; i++)
+        many[i] = (struct frame_id){9, i};
+    struct store_mark_view a = {.name = span_str(first), .config = span_str("{}"), .low = {8, 0}};
+    struct store_mark_view b = {.name = span_str(second), .acked = many, .acked_count = MANY};
+    assert_int_equal(dump_writer_create(&w), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid, head), 0);
+    assert_int_equal(dump_put_frame(w, &out, &frame, false), 0);
+    assert_int_equal(dump_mark_items(&items, &a), 0);
+    assert_int_equal(dump_mark_items(&items, &b), 0);
+    for (size_t at = 0; at < items.len; at += 1000) /* in pieces as they come */
+        assert_int_equal(dump_put_marks(w, &out, span_of(items.ptr + at, items.len - at < 1000 ? items.len - at : 1000)), 0);
+    if (frame_behind)
+        assert_int_equal(dump_put_frame(w, &out, &behind, false), 0);
+    assert_int_equal(dump_put_end(w, &out), 0);
+    dump_writer_destroy(w);
+    buf_finish(&items);
     return out;
 }
 
@@ -106,6 +134,57 @@ static void test_round_trip(void **state)
     buf_finish(&dump);
 }
 
+static void test_marks_round_trip(void **state)
+{
+    struct buf dump = make_marked(true, "a", "ab", false);
+    struct span rest = buf_span(&dump);
+    struct dump_reader *r;
+    struct dump_item item;
+    size_t ids = 0, items = 0;
+    (void)state;
+    assert_int_equal(dump_reader_create(&r), 0);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_int_equal(item.type, DUMP_FRAME);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_true(item.type == DUMP_MARK && !item.more && span_is(item.name, "a"));
+    assert_true(span_is(item.config, "{}") && item.low.hi == 8 && item.acked.len == 0);
+    while (dump_next(r, &rest, &item, NULL) == 0 && item.type == DUMP_MARK) {
+        assert_true(span_is(item.name, "ab") && item.more == (items > 0));
+        assert_int_equal(id_cmp(item.low, ID_MIN), 0);
+        for (size_t at = 0; at < item.acked.len; at += ID_SIZE)
+            assert_int_equal(id_cmp(id_get(item.acked.ptr + at), many[ids++]), 0);
+        items++;
+    }
+    assert_int_equal(ids, MANY);
+    assert_int_equal(items, 3);
+    assert_true(item.type == DUMP_END && dump_ended(r));
+    dump_reader_destroy(r);
+    buf_finish(&dump);
+}
+
+static void test_marks_that_are_refused(void **state)
+{
+    struct buf dumps[] = {make_marked(false, "a", "ab", false), make_marked(true, "ab", "a", false),
+                          make_marked(true, "a", "a", false), make_marked(true, "", "a", false),
+                          make_marked(true, "a", "b", true)};
+    static const char *const why[] = {"unknown type", "order", "order", "add up", "behind a mark"};
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        struct span rest = buf_span(&dumps[i]);
+        struct dump_reader *r;
+        struct dump_item item;
+        struct err err = ERR_INIT;
+        int rc;
+        assert_int_equal(dump_reader_create(&r), 0);
+        while ((rc = dump_next(r, &rest, &item, &err)) == 0)
+            ;
+        assert_int_equal(rc, ERR_INVALID);
+        assert_non_null(strstr(err.text, why[i]));
+        dump_reader_destroy(r);
+        buf_finish(&dumps[i]);
+    }
+}
+
 static void test_cut_anywhere_has_no_end(void **state)
 {
     struct buf dump = make_dump();
@@ -153,7 +232,7 @@ static void test_frames_out_of_order(void **state)
     bool ended;
     (void)state;
     assert_int_equal(dump_writer_create(&w), 0);
-    assert_int_equal(dump_put_head(w, &out, uuid), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid, false), 0);
     assert_int_equal(dump_put_frame(w, &out, &first, false), 0);
     assert_int_equal(dump_put_frame(w, &out, &second, false), 0);
     dump_writer_destroy(w);
@@ -168,10 +247,10 @@ static void test_newer_versions_say_so(void **state)
     struct dump_item item;
     struct err err = ERR_INIT;
     (void)state;
-    dump.ptr[11] = 2;
+    dump.ptr[11] = 3;
     assert_int_equal(dump_reader_create(&r), 0);
     assert_int_equal(dump_next(r, &rest, &item, &err), ERR_INVALID);
-    assert_non_null(strstr(err.text, "version 2"));
+    assert_non_null(strstr(err.text, "version 3"));
     dump_reader_destroy(r);
     buf_finish(&dump);
 }
@@ -196,6 +275,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_marks_round_trip),
+        cmocka_unit_test(test_marks_that_are_refused),
         cmocka_unit_test(test_cut_anywhere_has_no_end),
         cmocka_unit_test(test_any_changed_byte_is_noticed),
         cmocka_unit_test(test_bytes_behind_the_end),

@@ -198,6 +198,54 @@ static void test_abort(void **state)
     assert_int_equal(rig->whole, 0);
 }
 
+static void test_trailers(void **state)
+{
+    (void)state;
+    CLEAN_BUF rest = BUF_INIT;
+    struct answer answer;
+    int fd = rig_connect(rig, HTTP_VIA_UNIX);
+    for (int i = 0; i < 4; i++) { /* the connection stays */
+        say(fd, i % 2 ? "GET /trailed?0 HTTP/1.1\r\n\r\n" : "GET /trailed?1 HTTP/1.1\r\n\r\n");
+        assert_true(hear(fd, &answer, &rest, false));
+        assert_true(answer.ended);
+        assert_string_equal(buf_cstr(&answer.body), i % 2 ? "" : "t");
+        assert_string_equal(buf_cstr(&answer.trailers),
+                            "Weir-Exit: 3\nWeir-Error: no such f\xc3\xaf" "le\n");
+        answer_finish(&answer);
+    }
+    say(fd, "GET /bytes?10 HTTP/1.1\r\n\r\n");
+    assert_true(hear(fd, &answer, &rest, false));
+    assert_int_equal(answer.trailers.len, 0);
+    answer_finish(&answer);
+    close(fd);
+}
+
+/* Who cannot get trailers gets the rest. */
+static void test_no_trailers(void **state)
+{
+    (void)state;
+    char text[4096];
+    size_t len = 0;
+    ssize_t n;
+    int fd = rig_connect(rig, HTTP_VIA_UNIX);
+    say(fd, "GET /trailed?1 HTTP/1.0\r\n\r\n");
+    while ((n = recv(fd, text + len, sizeof(text) - 1 - len, 0)) > 0)
+        len += (size_t)n;
+    assert_int_equal(n, 0);
+    text[len] = '\0';
+    assert_non_null(strstr(text, "\r\n\r\nt"));
+    assert_null(strstr(text, "Weir-"));
+    close(fd);
+    fd = rig_connect(rig, HTTP_VIA_UNIX);
+    say(fd, "HEAD /trailed?1 HTTP/1.1\r\n\r\n");
+    n = recv(fd, text, sizeof(text) - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_null(strstr(text, "Weir-"));
+    assert_true(hears_end(fd));
+    close(fd);
+}
+
 static void test_paused_body(void **state)
 {
     (void)state;
@@ -672,6 +720,8 @@ int main(void)
         CASE(test_bare_answers),
         CASE(test_streams),
         CASE(test_abort),
+        CASE(test_trailers),
+        CASE(test_no_trailers),
         CASE(test_paused_body),
         CASE(test_expect_continue),
         CASE(test_early_answers),

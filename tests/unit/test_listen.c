@@ -41,7 +41,7 @@ static bool is_full(void *arg)
     return full;
 }
 
-static const struct listen_options options = {&loop, on_accepted, is_full, NULL};
+static const struct listen_options options = {.loop = &loop, .accepted = on_accepted, .full = is_full};
 
 static int set_up(void **state)
 {

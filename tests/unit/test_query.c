@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "daemon/query.h"
 
 #define NOW_MS UINT64_C(1700000000000)
@@ -33,6 +35,44 @@ static void assert_refused(const char *raw, unsigned keys, const char *word)
     assert_int_equal(q.limit, 77); /* untouched */
     if (!strstr(err.text, word))
         fail_msg("%s: \"%s\" does not say %s", raw, err.text, word);
+}
+
+static void test_runs(void **state)
+{
+    static const struct {
+        const char *raw;
+        uint64_t memory;
+    } memories[] = {{"memory=0", 0},
+                    {"memory=4096", 4096},
+                    {"memory=3K", 3072},
+                    {"memory=64M", 64 << 20},
+                    {"memory=17179869183G", UINT64_C(17179869183) << 30}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(memories) / sizeof(memories[0]); i++) {
+        struct query q = parse_as(memories[i].raw, QUERY_RUN);
+        assert_int_equal(q.memory, memories[i].memory);
+        query_finish(&q);
+    }
+    struct query q = parse_as("timeout_ms=5&cpu_s=6&processes=7&confine&arg=a+b&arg=&arg=%26", QUERY_RUN);
+    assert_int_equal(q.timeout_ms, 5);
+    assert_int_equal(q.cpu_s, 6);
+    assert_int_equal(q.processes, 7);
+    assert_true(q.confine);
+    assert_int_equal(q.args.len, 7);
+    assert_memory_equal(q.args.ptr, "a b\0\0&", 7);
+    query_finish(&q);
+    q = parse_as("confine=no", QUERY_RUN);
+    assert_false(q.confine);
+    query_finish(&q);
+    static const char *const bad[] = {"memory=17179869184G", "memory=K", "memory=1T", "memory=",
+                                      "timeout_ms=1s", "timeout_ms=1099511627777", "cpu_s=-1",
+                                      "processes=x", "confine=maybe", "confine=on", "cpu_s=1&cpu_s=1",
+                                      "arg=%00"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char word[16];
+        snprintf(word, sizeof(word), "%.*s", (int)strcspn(bad[i], "="), bad[i]);
+        assert_refused(bad[i], QUERY_RUN, word);
+    }
 }
 
 static void test_nothing_given(void **state)
@@ -209,6 +249,7 @@ static void test_bounds_of_moments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_nothing_given),
         cmocka_unit_test(test_follow_forms),
         cmocka_unit_test(test_flags_can_be_off),

@@ -46,6 +46,44 @@ static void test_bytewise_answer(void **state)
     server_finish(&s);
 }
 
+/* Trailers are there when the body is at its end, not before, and go with the next request. */
+static void test_trailers(void **state)
+{
+    static const struct step steps[] = {
+        {READ_REQUEST, 0},
+        {SEND, "HTTP/1.1 200 OK\r\nTrailer: Weir-Exit\r\nTransfer-Encoding: chunked\r\n\r\n"
+               "2\r\nok\r\n0\r\nWeir-Exit: 3\r\nWeir-Error: no\r\n\r\n"},
+        {READ_REQUEST, 0},
+        {SEND_BYTES, OK2},
+        {STOP, 0},
+    };
+    struct weir_response res;
+    struct server s;
+    struct weir *w;
+    char byte;
+
+    (void)state;
+    server_start(&s, steps);
+    w = dial(&s);
+    assert_null(weir_response_trailer(w, "Weir-Exit"));
+    assert_int_equal(get(w, "/", &res, NULL), 0);
+    assert_null(weir_response_trailer(w, "Weir-Exit"));
+    assert_int_equal(weir_read(w, &byte, 1, NULL), 1);
+    assert_null(weir_response_trailer(w, "Weir-Exit"));
+    assert_int_equal(weir_read(w, &byte, 1, NULL), 1);
+    assert_int_equal(weir_read(w, &byte, 1, NULL), 0);
+    assert_string_equal(weir_response_trailer(w, "weir-exit"), "3");
+    assert_string_equal(weir_response_trailer(w, "Weir-Error"), "no");
+    assert_null(weir_response_header(w, "Weir-Exit"));
+    assert_int_equal(get(w, "/", &res, NULL), 0);
+    check_ok2(w);
+    assert_null(weir_response_trailer(w, "Weir-Exit"));
+    weir_close(w);
+    server_join(&s);
+    assert_int_equal(s.accepts, 1); /* the connection stayed */
+    server_finish(&s);
+}
+
 static void check_cut(const char *answer, size_t before)
 {
     const struct step steps[] = {{READ_REQUEST, 0}, {SEND, answer}, {STOP, 0}};
@@ -359,6 +397,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytewise_answer),     cmocka_unit_test(test_cut_answer),
+        cmocka_unit_test(test_trailers),
         cmocka_unit_test(test_no_answer),           cmocka_unit_test(test_not_http),
         cmocka_unit_test(test_unread_rest),         cmocka_unit_test(test_ready),
         cmocka_unit_test(test_early_answer),        cmocka_unit_test(test_hangup_in_upload),

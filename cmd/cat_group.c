@@ -1,0 +1,64 @@
+#include "cmd/cat_group.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cmd/acks.h"
+#include "cmd/human.h"
+#include "cmd/output.h"
+
+struct copying {
+    struct cat_group *group;
+    struct output_lines lines;
+    struct acks acks;
+    struct weir *back; /* acknowledgements go by a connection of their own */
+    bool people;
+};
+
+static bool is_frame(struct span line, bool events)
+{
+    const char *begin = events ? "data: {" : "{";
+    size_t len = strlen(begin);
+    return line.len >= len && memcmp(line.ptr, begin, len) == 0;
+}
+
+static int take_line(void *arg, struct span line, struct buf *text)
+{
+    struct copying *c = arg;
+    int rc = 0;
+    if (is_frame(line, c->group->events)) {
+        c->group->frames++;
+        rc = c->group->by_hand ? 0 : acks_add(&c->acks, line, NULL);
+    }
+    if (rc != 0)
+        return rc;
+    if (c->people && !c->group->events)
+        return human_frame(text, line);
+    rc = c->people ? human_bytes(text, line) : buf_add_span(text, line);
+    return rc == 0 ? buf_add_str(text, "\n") : -ENOMEM;
+}
+
+/* First written, then acknowledged: what is lost on the way out comes again. */
+static int take_bytes(void *arg, struct span bytes, struct err *err)
+{
+    struct copying *c = arg;
+    int rc = output_each_line(&c->lines, bytes, err);
+    return rc == 0 && !c->group->by_hand ? acks_send(&c->acks, c->back, err) : rc;
+}
+
+int cat_group_copy(const struct call *call, struct weir *w, struct cat_group *g, struct err *err)
+{
+    struct copying c = {.group = g,
+                        .acks = {.verb = "ack", .group = g->group},
+                        .people = call_for_people(call)};
+    c.lines = (struct output_lines){.line = take_line, .arg = &c};
+    int rc = g->by_hand || call_open(call, &c.back) == 0
+                 ? 0
+                 : err_set(err, -ENOTCONN, "no connection to acknowledge by");
+    if (rc == 0)
+        rc = output_copy(w, take_bytes, &c, err);
+    weir_close(c.back);
+    acks_finish(&c.acks);
+    output_lines_finish(&c.lines);
+    return rc;
+}

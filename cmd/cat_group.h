@@ -1,0 +1,22 @@
+/*
+ * weir cat as a member of a group: frames are acknowledged when they are written.
+ */
+#ifndef CMD_CAT_GROUP_H
+#define CMD_CAT_GROUP_H
+
+#include "cmd/call.h"
+
+struct cat_group {
+    const char *group;
+    bool by_hand; /**< somebody else acknowledges */
+    bool events;  /**< server-sent events */
+    uint64_t frames; /**< out */
+};
+
+/**
+ * Prints the frames of the answer whose head was taken. 0, OUTPUT_GONE, or a negative code with its
+ * text.
+ */
+int cat_group_copy(const struct call *call, struct weir *w, struct cat_group *g, struct err *err);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * Inside HTTP through frames: one request on its way to a frame and back, and what all of them share.
+ *
+ *   head -> body -> (submitted) -> waiting -> claimed by the first http.response -> over
+ *
+ * A visit lives as long as its request, and longer while an operation or a job started for it still holds it. `waiting` lists those
+ * that were submitted and are not claimed, oldest first: the list keeps the deadline and what the store must not forget.
+ */
+#ifndef DAEMON_SERVE_VISIT_H
+#define DAEMON_SERVE_VISIT_H
+
+#include "daemon/emit.h"
+#include "daemon/pump.h"
+#include "daemon/serve/blob.h"
+#include "daemon/serve/serve.h"
+#include "daemon/upload.h"
+
+#define VISIT_QUEUE_MAX (4u * 1024 * 1024)       /**< bytes of an answer that its client has not taken */
+#define VISIT_QUEUES_MAX (32u * 1024 * 1024)     /**< of all */
+
+struct way;
+
+/** Who handles a request: set as the request's state, first member of the handler's struct. */
+struct caller {
+    size_t (*body)(struct caller *caller, struct span bytes);
+    void (*end)(struct caller *caller);
+    void (*gone)(struct caller *caller, bool complete);
+};
+
+struct visit_list {
+    struct visit *first, *last;
+};
+
+struct serve {
+    struct site *site;
+    bool durable, ending, destroyed;
+    uint64_t timeout_ms, body_max;
+    size_t request_max;
+    size_t open;   /* visits whose request is there */
+    size_t queued; /* bytes in all their queues */
+    size_t holds;  /* of this struct: visits, pages, handles, and its owner */
+    struct visit **buckets; /* by id of the request's frame */
+    size_t bucket_mask;
+    struct visit_list waiting;
+    struct store_hold kept[2]; /* one in force, from the oldest of waiting on */
+    unsigned kept_now;
+    bool keeping;
+    struct pump *responses;
+    struct emit *emit;
+    uv_timer_t clock; /* the oldest's deadline */
+    struct way *ways;
+    size_t way_count;
+};
+
+#define WAY_SECRET 32 /* hexadecimal digits: 128 bits */
+
+/** A public listener. */
+struct way {
+    struct http_door door; /* its arg is this */
+    struct serve *serve;
+    struct listener *listener;
+    bool page;                   /* it may show the live page: loopback over TCP */
+    char key[WAY_SECRET + 1];    /* of the page's URL; empty once it was used */
+    char cookie[WAY_SECRET + 1]; /* what the browser that used it shows from then on */
+};
+
+/** One piece of an answer that its client has not taken yet. */
+struct part {
+    struct part *next;
+    bool blob;
+    uint8_t digest[DIGEST_SIZE];
+    size_t len, at;
+    uint8_t bytes[];
+};
+
+struct visit {
+    struct caller caller;
+    struct serve *serve;
+    struct http_req *req; /* NULL once the request is over */
+    unsigned holds;
+    bool answered;
+
+    struct buf meta;
+    struct upload upload;
+    struct store_frame frame;
+    struct submission submission;
+    bool pinned;  /* the content's blob, by us */
+    bool listed;  /* in waiting */
+    bool known;   /* the frame is there; id is valid */
+    bool in_table;
+    struct frame_id id, floor; /* floor: not above the frame's id */
+    uint64_t deadline_ms;      /* loop time */
+    struct visit *prev, *next; /* of waiting */
+    struct visit *chain;       /* of the bucket */
+
+    bool claimed, ended; /* ended: no more frames of this answer */
+    uint64_t claim;
+    struct part *parts, **parts_end;
+    size_t queued;
+    bool sending_blob;
+    struct blob blob;
+};
+
+/* --- visit.c --- */
+
+/** A request's head is there. Answers it, or makes a visit of it. */
+void visit_begin(struct serve *serve, struct http_req *req);
+/** Answers with {"error":NAME,"message":TEXT}; nothing when that is no longer possible. The program is told. */
+void visit_fail(struct visit *visit, int status, const char *name, const char *text);
+/** Takes it out of waiting: claimed, or over. */
+void visit_unlist(struct visit *visit);
+struct visit *visit_find(struct serve *serve, struct frame_id id);
+void visit_drop(struct visit *visit);
+/** Ends all: unanswered ones get 503, the others are cut. */
+void visit_end_all(struct serve *serve);
+
+/* --- response.c --- */
+
+/** A frame of the topic http.response. As pump_options.frame; its arg is the serve. */
+bool response_frame(void *arg, const struct frame *frame);
+/** The visit is over: gives up what its answer holds. May keep it held for a while. */
+void response_stop(struct visit *visit);
+
+/* --- serve.c --- */
+
+void serve_hold(struct serve *serve);
+void serve_drop(struct serve *serve);
+
+#endif

@@ -1,0 +1,426 @@
+#include "daemon/stores.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/topic.h"
+#include "daemon/attached.h"
+#include "daemon/emit.h"
+#include "daemon/pump.h"
+#include "daemon/stores_log.h"
+
+#define TICK_MS 1000
+#define TICK_SOON_MS 10
+#define ACTIVE_KEPT 20
+#define OPENING_MAX 2 /* at a time: the pool serves readers, too */
+
+enum leaving { LEAVE_QUIETLY, LEAVE_REPLACED, LEAVE_TERM, LEAVE_DELETE };
+
+/* A store that is asked for or there. */
+struct entry {
+    struct attached *attached;
+    bool confirmed;  /* `active` was told, now or in an earlier life */
+    bool told;       /* what it was asked for last was answered */
+    enum leaving end;
+    struct frame_id cause; /* the frame it leaves for */
+    struct entry *next;
+};
+
+struct stores {
+    struct site *root;
+    struct emit *out;
+    struct pump *watch;
+    struct stores_scan scan;
+    struct job job;
+    bool scanning;
+    struct entry *entries;
+    size_t opening; /* at the start: of those not opened yet */
+    uv_timer_t timer;
+    bool stopping;
+    void (*stopped)(void *arg);
+    void *arg;
+};
+
+static void tick(uv_timer_t *timer);
+
+/* --- answers ------------------------------------------------------------------------------------------ */
+
+static int put_meta(struct buf *out, const struct entry *e, const char *error)
+{
+    char id[ID_TEXT_LEN + 1];
+    id_format(id, e->attached->created);
+    int rc = buf_addf(out, "{\"store_id\":\"%s\"", id);
+    if (rc == 0 && !id_is_zero(e->cause)) {
+        id_format(id, e->cause);
+        rc = buf_addf(out, ",\"frame_id\":\"%s\"", id);
+    }
+    if (rc == 0)
+        rc = buf_add_str(out, error ? ",\"error\":" : ",\"path\":");
+    if (rc == 0)
+        rc = json_put_string(out, span_str(error ? error : e->attached->site.path));
+    return rc == 0 ? buf_add_str(out, "}") : rc;
+}
+
+static void tell(struct stores *stores, const struct entry *e, const char *event, const char *error)
+{
+    CLEAN_BUF topic = BUF_INIT;
+    CLEAN_BUF meta = BUF_INIT;
+    int rc = buf_addf(&topic, "xs.store.%s.%s", e->attached->name, event);
+    if (rc == 0)
+        rc = put_meta(&meta, e, error);
+    struct emit_frame frame = {.topic = buf_span(&topic),
+                               .meta = buf_span(&meta),
+                               .ttl = {.kind = TTL_FOREVER}};
+    if (e->confirmed && !strcmp(event, "active")) /* said at every start */
+        frame.ttl = (struct ttl){.kind = TTL_LAST, .value = ACTIVE_KEPT};
+    if (rc == 0)
+        rc = emit_put(stores->out, &frame, 1, NULL, NULL, NULL);
+    if (rc < 0)
+        log_say(stores->root->daemon->log, LOG_ERROR, "stores", "not_told=%s.%s", e->attached->name,
+                event);
+}
+
+static void tick_in(struct stores *stores, uint64_t ms)
+{
+    uint64_t due = uv_timer_get_due_in(&stores->timer);
+    if (!uv_is_active((uv_handle_t *)&stores->timer) || due > ms)
+        uv_timer_start(&stores->timer, tick, ms, 0);
+}
+
+/* --- entries ------------------------------------------------------------------------------------------ */
+
+static struct entry *find(struct stores *stores, struct span name)
+{
+    for (struct entry *e = stores->entries; e; e = e->next)
+        if (span_is(name, e->attached->name) && !e->attached->leaving)
+            return e;
+    return NULL;
+}
+
+static void drop(struct stores *stores, struct entry *e)
+{
+    struct entry **at = &stores->entries;
+    while (*at != e)
+        at = &(*at)->next;
+    *at = e->next;
+    attached_destroy(e->attached);
+    free(e);
+}
+
+static struct stores *stores_of(const struct entry *e)
+{
+    return e->attached->daemon->stores;
+}
+
+static void open_next(struct stores *stores)
+{
+    for (struct entry *e = stores->entries; e && stores->opening < OPENING_MAX; e = e->next)
+        if (!e->told && !e->attached->kept && !e->attached->leaving) {
+            e->attached->kept = true; /* until it has been answered */
+            stores->opening++;
+            attached_open(e->attached);
+        }
+}
+
+static void store_closed(struct attached *attached)
+{
+    struct entry *e = attached->arg;
+    struct stores *stores = stores_of(e);
+    if (!attached->leaving)
+        return;
+    static const char *const events[] = {NULL, "replaced", "fin.term", "fin.deleted"};
+    if (events[e->end])
+        tell(stores, e, events[e->end], NULL);
+    drop(stores, e);
+    open_next(stores);
+}
+
+static void leave(struct entry *e, enum leaving end, struct frame_id cause)
+{
+    e->end = end;
+    e->cause = cause;
+    e->attached->leaving = true;
+    e->attached->purge = end == LEAVE_DELETE;
+    tick_in(stores_of(e), TICK_SOON_MS);
+    attached_close(e->attached);
+}
+
+/* The one that stood there before gives way to the one that is open now. */
+static void replace(struct stores *stores, const struct entry *e)
+{
+    for (struct entry *old = stores->entries; old; old = old->next)
+        if (old != e && !old->attached->leaving && !strcmp(old->attached->name, e->attached->name)) {
+            leave(old, LEAVE_REPLACED, e->attached->created);
+            return;
+        }
+}
+
+static void store_opened(struct attached *attached, const struct err *err)
+{
+    struct entry *e = attached->arg;
+    struct stores *stores = stores_of(e);
+    if (e->told) /* opened again, by a connection */
+        return;
+    e->told = true;
+    attached->kept = false;
+    stores->opening--;
+    if (attached->leaving)
+        return;
+    if (!err) {
+        tell(stores, e, "active", NULL);
+        e->confirmed = true;
+        replace(stores, e);
+    } else if (!e->confirmed) {
+        tell(stores, e, "invalid", err->text);
+        leave(e, LEAVE_QUIETLY, ID_MIN);
+    }
+    open_next(stores);
+}
+
+static struct entry *add(struct stores *stores, const struct stores_ask *ask, bool confirmed)
+{
+    struct err err = ERR_INIT;
+    struct entry *e = calloc(1, sizeof(*e));
+    if (!e)
+        return NULL;
+    CLEAN_BUF path = BUF_INIT;
+    int rc = stores_path(&path, stores->root->path, ask, &err);
+    const char *text = rc == 0 ? buf_cstr(&path) : NULL;
+    rc = text ? attached_create(&e->attached, stores->root->daemon, ask->name, ask->id, text, &err)
+              : rc;
+    if (rc < 0 || !text) {
+        free(e);
+        return NULL;
+    }
+    e->attached->opened = store_opened;
+    e->attached->closed = store_closed;
+    e->attached->arg = e;
+    e->confirmed = confirmed;
+    tick_in(stores, TICK_MS);
+    struct entry **end = &stores->entries;
+    while (*end)
+        end = &(*end)->next;
+    *end = e;
+    return e;
+}
+
+/* --- what the log asks for ---------------------------------------------------------------------------- */
+
+static void refuse(struct stores *stores, const struct stores_ask *ask, const char *why)
+{
+    char id[ID_TEXT_LEN + 1];
+    CLEAN_BUF topic = BUF_INIT;
+    CLEAN_BUF meta = BUF_INIT;
+    id_format(id, ask->id);
+    int rc = buf_addf(&topic, "xs.store.%.*s.invalid", SPAN_ARG(ask->name));
+    if (rc == 0)
+        rc = buf_addf(&meta, "{\"store_id\":\"%s\",\"error\":", id);
+    if (rc == 0)
+        rc = json_put_string(&meta, span_str(why));
+    if (rc == 0)
+        rc = buf_add_str(&meta, "}");
+    struct emit_frame frame = {
+        .topic = buf_span(&topic), .meta = buf_span(&meta), .ttl = {.kind = TTL_FOREVER}};
+    if (rc == 0)
+        emit_put(stores->out, &frame, 1, NULL, NULL, NULL);
+}
+
+/* A newer create while an older one of the name has not been answered: the older is dropped. */
+static void create(struct stores *stores, const struct stores_ask *ask)
+{
+    struct entry *was = find(stores, ask->name);
+    if (ask->fault[0]) {
+        refuse(stores, ask, ask->fault);
+        return;
+    }
+    CLEAN_BUF path = BUF_INIT;
+    if (was && stores_path(&path, stores->root->path, ask, NULL) == 0 &&
+        span_is(buf_span(&path), was->attached->site.path)) {
+        was->attached->created = ask->id; /* the very same: nothing is closed for it */
+        if (was->told)
+            tell(stores, was, "active", NULL);
+        return;
+    }
+    if (!add(stores, ask, false))
+        refuse(stores, ask, "no memory for the store");
+    open_next(stores);
+}
+
+static void take_ask(struct stores *stores, const struct stores_ask *ask)
+{
+    struct entry *e = find(stores, ask->name);
+    switch (ask->event) {
+    case STORES_CREATE:
+        create(stores, ask);
+        break;
+    case STORES_TERM:
+    case STORES_DELETE:
+        for (; e; e = find(stores, ask->name))
+            leave(e, ask->event == STORES_TERM ? LEAVE_TERM : LEAVE_DELETE, ask->id);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool wanted(void *arg, const struct frame *frame)
+{
+    struct stores_ask ask;
+    (void)arg;
+    return frame->authority == AUTHORITY_EXEC && stores_ask_parse(&ask, frame);
+}
+
+static bool seen(void *arg, const struct frame *frame)
+{
+    struct stores *stores = arg;
+    struct stores_ask ask;
+    if (!stores->stopping && stores_ask_parse(&ask, frame))
+        take_ask(stores, &ask);
+    return true;
+}
+
+/* --- life --------------------------------------------------------------------------------------------- */
+
+static void look(struct stores *stores)
+{
+    uint64_t now = uv_now(stores->root->daemon->loop);
+    bool soon = false;
+    for (struct entry *e = stores->entries, *next; e; e = next) {
+        next = e->next;
+        soon |= attached_tick(e->attached, now);
+    }
+    soon |= stores->stopping;
+    if (stores->stopping && !stores->scanning && !stores->entries &&
+        emit_pending(stores->out) == 0) {
+        uv_timer_stop(&stores->timer);
+        stores->stopped(stores->arg);
+        return;
+    }
+    uint64_t wait = soon ? TICK_SOON_MS : TICK_MS;
+    if (stores->entries || soon)
+        uv_timer_start(&stores->timer, tick, wait, 0);
+}
+
+static void tick(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+static void open_known(struct stores *stores)
+{
+    struct stores_ask ask;
+    size_t at = 0;
+    while (stores_scan_next(&stores->scan, &at, &ask)) {
+        struct entry *e = ask.fault[0] ? NULL : add(stores, &ask, !ask.pending);
+        if (e && ask.event == STORES_DELETE)
+            leave(e, LEAVE_DELETE, ask.cause);
+        else if (ask.fault[0] && ask.pending)
+            refuse(stores, &ask, ask.fault);
+    }
+    open_next(stores);
+}
+
+static int watch(struct stores *stores, struct err *err)
+{
+    struct pattern_list topics = {0};
+    int rc = pattern_parse(&topics, span_str("xs.store.*"), err);
+    struct pump_options options = {.site = stores->root,
+                                   .query = {.topics = &topics,
+                                             .from = id_succ(stores->scan.end),
+                                             .follow = true},
+                                   .filter = wanted,
+                                   .frame = seen,
+                                   .arg = stores};
+    if (rc == 0)
+        rc = pump_create(&stores->watch, &options, err);
+    pattern_finish(&topics);
+    return rc;
+}
+
+static struct stores *stores_of_job(struct job *job)
+{
+    return (struct stores *)((char *)job - offsetof(struct stores, job));
+}
+
+static void scan_work(struct job *job)
+{
+    struct stores *stores = stores_of_job(job);
+    stores_scan(&stores->scan, stores->root->store);
+}
+
+static void scanned(struct job *job)
+{
+    struct stores *stores = stores_of_job(job);
+    struct err err = stores->scan.err;
+    stores->scanning = false;
+    submit_release(&stores->root->source);
+    if (!stores->stopping && err.code == 0)
+        watch(stores, &err);
+    if (err.code != 0)
+        log_say(stores->root->daemon->log, LOG_ERROR, "stores", "error=\"%s\"", err.text);
+    else if (!stores->stopping)
+        open_known(stores);
+    look(stores);
+}
+
+int stores_start(struct stores **out, struct site *root, struct err *err)
+{
+    struct stores *stores = calloc(1, sizeof(*stores));
+    struct emit_options options = {.site = root, .authority = AUTHORITY_DAEMON};
+    int rc = stores ? emit_create(&stores->out, &options, err)
+                    : err_set(err, -ENOMEM, "no memory to start");
+    if (rc < 0) {
+        free(stores);
+        return rc;
+    }
+    stores->root = root;
+    uv_timer_init(root->daemon->loop, &stores->timer);
+    stores->timer.data = stores;
+    stores->scanning = true;
+    submit_hold(&root->source);
+    stores->job = (struct job){.work = scan_work, .after = scanned};
+    pool_submit(root->daemon->loop, &stores->job);
+    *out = stores;
+    return 0;
+}
+
+void stores_stop(struct stores *stores, void (*stopped)(void *arg), void *arg)
+{
+    stores->stopping = true;
+    stores->stopped = stopped;
+    stores->arg = arg;
+    pump_destroy(stores->watch);
+    stores->watch = NULL;
+    for (struct entry *e = stores->entries, *next; e; e = next) {
+        next = e->next;
+        if (!e->attached->leaving)
+            leave(e, LEAVE_QUIETLY, ID_MIN);
+    }
+    uv_timer_start(&stores->timer, tick, 0, 0);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void stores_destroy(struct stores *stores)
+{
+    if (!stores)
+        return;
+    emit_destroy(stores->out);
+    stores_scan_finish(&stores->scan);
+    uv_close((uv_handle_t *)&stores->timer, timer_closed);
+}
+
+size_t stores_count(const struct stores *stores, size_t *open)
+{
+    size_t count = 0;
+    *open = 0;
+    for (const struct entry *e = stores ? stores->entries : NULL; e; e = e->next) {
+        count++;
+        *open += e->attached->state == ATTACHED_OPEN;
+    }
+    return count;
+}
