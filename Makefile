@@ -30,6 +30,8 @@ PROGRAMS := $(if $(wildcard cmd/main.c),$(B)/weir) $(if $(wildcard daemon/main.c
 HEADERS  := $(sort $(wildcard include/weir/*.h $(ROOMS:%=%/*.h)))
 # What a program of libweir includes; store.h and cas.h are the daemon's.
 CLIENT_HEADERS := $(addprefix include/weir/,client.h err.h frame.h id.h span.h)
+# Programs to append as they are.
+READY    := $(patsubst scripts/%,%,$(sort $(wildcard scripts/handlers/* scripts/examples/*)))
 MAN      := $(sort $(wildcard man/*.[1-9]))
 
 UNIT  := $(sort $(wildcard tests/unit/test_*.c))
@@ -228,12 +230,15 @@ install: all
 	$(Q)for c in $(COMPLETIONS); do f=$(DESTDIR)$(datadir)/$$c; mkdir -p "$${f%/*}" || exit 1; \
 	  s=$${c%%/*}; $(B)/weir completion "$${s%-completion}" > "$$f" || exit 1; done
 	$(Q)for u in weir.service weir.socket; do sed 's|@BINDIR@|$(bindir)|' scripts/systemd/$$u > $(DESTDIR)$(unitdir)/$$u || exit 1; done
+	$(Q)install -d $(addprefix $(DESTDIR)$(datadir)/weir/,handlers examples)
+	$(Q)for s in $(READY); do test -x scripts/$$s && m=755 || m=644; install -m $$m scripts/$$s $(DESTDIR)$(datadir)/weir/$$s || exit 1; done
 uninstall:
 	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,weir weird) $(DESTDIR)$(libdir)/libweir.a $(DESTDIR)$(libdir)/pkgconfig/weir.pc
 	$(Q)rm -f $(foreach m,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	$(Q)rm -f $(addprefix $(DESTDIR)$(datadir)/,$(COMPLETIONS)) $(addprefix $(DESTDIR)$(unitdir)/,weir.service weir.socket)
 	$(Q)rm -f $(patsubst include/%,$(DESTDIR)$(includedir)/%,$(CLIENT_HEADERS))
-	$(Q)rmdir $(DESTDIR)$(includedir)/weir 2>/dev/null || :
+	$(Q)rm -f $(addprefix $(DESTDIR)$(datadir)/weir/,$(READY))
+	$(Q)for d in $(includedir)/weir $(datadir)/weir/handlers $(datadir)/weir/examples $(datadir)/weir; do rmdir $(DESTDIR)$$d 2>/dev/null || :; done
 dist:
 	$(Q)mkdir -p build && git archive --prefix=weir-$(VERSION)/ HEAD | gzip -9n > build/weir-$(VERSION).tar.gz
 	@echo build/weir-$(VERSION).tar.gz
