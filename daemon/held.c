@@ -50,10 +50,15 @@ void held_indexed(struct held_pins *pins, uint64_t number)
 int held_remove_unnamed(struct held_pins *pins, struct store *store,
                         const uint8_t digest[static DIGEST_SIZE], struct err *err)
 {
-    CLEAN_BUF bytes = BUF_INIT;
-    enum store_place place;
+    return held_remove_passed(pins, store, digest, ID_MIN, err);
+}
+
+int held_remove_passed(struct held_pins *pins, struct store *store,
+                       const uint8_t digest[static DIGEST_SIZE], struct frame_id id,
+                       struct err *err)
+{
     pthread_mutex_lock(&pins->lock);
-    int rc = store_content(store, digest, &place, &bytes, err);
+    int rc = store_names(store, digest, id, err);
     if (rc == ERR_NOT_FOUND)
         rc = cas_remove(pins->cas, digest, err);
     pthread_mutex_unlock(&pins->lock);

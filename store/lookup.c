@@ -67,16 +67,18 @@ struct content_search {
     struct store *store;
     const struct tail_pin *pin;
     enum store_place *place;
-    struct buf *out;
+    struct buf *out;         /* NULL: its bytes are not asked for */
+    struct frame_id passed;  /* ephemeral frames up to here do not count */
 };
 
 static int take_content(void *arg, const struct frame *frame)
 {
     struct content_search *search = arg;
-    if (!visible(search->store, search->pin, frame))
+    bool passed = frame->ttl.kind == TTL_EPHEMERAL && id_cmp(frame->id, search->passed) <= 0;
+    if (passed || !visible(search->store, search->pin, frame))
         return 0;
     *search->place = frame->has_content ? STORE_INLINE : STORE_BLOB;
-    if (frame->has_content && buf_add_span(search->out, frame->content) != 0)
+    if (search->out && frame->has_content && buf_add_span(search->out, frame->content) != 0)
         return -ENOMEM;
     return 1;
 }
@@ -112,7 +114,7 @@ static int index_has(struct content_search *search, struct index_snap *snap,
             return r < 0 ? r : ERR_NOT_FOUND;
     }
     *search->place = content.has_bytes ? STORE_INLINE : STORE_BLOB;
-    return content.has_bytes ? buf_add_span(search->out, content.bytes) : 0;
+    return search->out && content.has_bytes ? buf_add_span(search->out, content.bytes) : 0;
 }
 
 static int content_pinned(struct content_search *search, const uint8_t digest[static DIGEST_SIZE],
@@ -131,17 +133,32 @@ static int content_pinned(struct content_search *search, const uint8_t digest[st
     return r;
 }
 
-int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE],
-                  enum store_place *place, struct buf *out, struct err *err)
+static int find_content(struct content_search *search, const uint8_t digest[static DIGEST_SIZE],
+                        struct err *err)
 {
     struct tail_pin pin;
-    struct content_search search = {store, &pin, place, out};
-    tail_pin(&store->tail, &pin);
-    int r = content_pinned(&search, digest, err);
-    tail_unpin(&store->tail, &pin);
+    search->pin = &pin;
+    tail_pin(&search->store->tail, &pin);
+    int r = content_pinned(search, digest, err);
+    tail_unpin(&search->store->tail, &pin);
     if (r == ERR_NOT_FOUND)
         err_set(err, r, "no frame names this content");
     return r;
+}
+
+int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE],
+                  enum store_place *place, struct buf *out, struct err *err)
+{
+    struct content_search search = {.store = store, .place = place, .out = out};
+    return find_content(&search, digest, err);
+}
+
+int store_names(struct store *store, const uint8_t digest[static DIGEST_SIZE],
+                struct frame_id passed, struct err *err)
+{
+    enum store_place place;
+    struct content_search search = {.store = store, .place = &place, .passed = passed};
+    return find_content(&search, digest, err);
 }
 
 /* --- topics ------------------------------------------------------------------------------- */

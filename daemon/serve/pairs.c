@@ -46,16 +46,22 @@ static const struct row *row_at(const struct pairs *pairs, uint32_t i)
     return (const struct row *)(const void *)pairs->rows.ptr + i;
 }
 
+/* Without any text there is nothing to point into. */
+static struct span part_of(const struct pairs *pairs, size_t at, size_t len)
+{
+    return len > 0 ? span_of(pairs->text.ptr + at, len) : span_of("", 0);
+}
+
 static struct span name_of(const struct pairs *pairs, uint32_t i)
 {
     const struct row *row = row_at(pairs, i);
-    return span_of(pairs->text.ptr + row->name, row->name_len);
+    return part_of(pairs, row->name, row->name_len);
 }
 
 static struct span value_of(const struct pairs *pairs, uint32_t i)
 {
     const struct row *row = row_at(pairs, i);
-    return span_of(pairs->text.ptr + row->value, row->value_len);
+    return part_of(pairs, row->value, row->value_len);
 }
 
 static int compare(const void *a, const void *b)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/passing.h"
 #include "daemon/serve/response_head.h"
 #include "daemon/serve/visit.h"
 
@@ -24,16 +25,29 @@ static void count_queued(struct visit *visit, const struct part *part, bool in)
     visit->serve->queued = in ? visit->serve->queued + bytes : visit->serve->queued - bytes;
 }
 
-static void pop(struct visit *visit)
+static struct part *take_out(struct visit *visit)
 {
     struct part *part = visit->parts;
     visit->parts = part->next;
     if (!visit->parts)
         visit->parts_end = &visit->parts;
     count_queued(visit, part, false);
+    return part;
+}
+
+static void free_part(struct visit *visit, struct part *part)
+{
+    struct site *site = visit->serve->site;
     if (part->blob)
-        cas_unpin(visit->serve->site->cas, part->digest);
+        cas_unpin(site->cas, part->digest);
+    if (part->passing)
+        passing_discard(site, part->digest, part->id);
     free(part);
+}
+
+static void pop(struct visit *visit)
+{
+    free_part(visit, take_out(visit));
 }
 
 /* What a frame carries, behind what waits. A blob is pinned as long as it waits. */
@@ -48,12 +62,13 @@ static int push(struct visit *visit, const struct frame *frame)
         free(part);
         return -ENOMEM;
     }
-    *part = (struct part){.blob = blob, .len = len};
+    *part = (struct part){.blob = blob, .passing = passing_is(frame), .id = frame->id, .len = len};
     memcpy(part->digest, frame->digest, DIGEST_SIZE);
     if (len > 0)
         memcpy(part->bytes, frame->content.ptr, len);
     *visit->parts_end = part;
     visit->parts_end = &part->next;
+    visit->pushed = frame->id;
     count_queued(visit, part, true);
     return 0;
 }
@@ -132,6 +147,7 @@ static long read_answer(void *arg, struct http_req *req, uint8_t *into, size_t r
 void response_stop(struct visit *visit)
 {
     if (visit->sending_blob) {
+        visit->left = take_out(visit);
         visit->holds++;
         visit->sending_blob = false;
         if (blob_stop(&visit->blob))
@@ -139,6 +155,13 @@ void response_stop(struct visit *visit)
     }
     while (visit->parts)
         pop(visit);
+}
+
+void response_finish(struct visit *visit)
+{
+    if (visit->left)
+        free_part(visit, visit->left);
+    visit->left = NULL;
 }
 
 /* --- frames ---------------------------------------------------------------------------------------- */
@@ -222,20 +245,30 @@ static void take_next(struct visit *visit, const struct response_tag *tag, const
         http_wake(visit->req);
 }
 
-bool response_frame(void *arg, const struct frame *frame)
+static void take(struct visit *visit, const struct response_tag *tag, const struct frame *frame)
 {
-    struct serve *serve = arg;
-    struct response_tag tag;
-    struct visit *visit = response_tag(&tag, frame) ? visit_find(serve, tag.request) : NULL;
-    if (!visit || !visit->req)
-        return true; /* late: the request is over */
     if (!visit->claimed)
-        take_first(visit, &tag, frame);
-    else if (visit->claim != tag.claim)
+        take_first(visit, tag, frame);
+    else if (visit->claim != tag->claim)
         say(visit, "ignored", frame);
     else if (visit->ended)
         say(visit, "late", frame);
     else
-        take_next(visit, &tag, frame);
+        take_next(visit, tag, frame);
+}
+
+bool response_frame(void *arg, const struct frame *frame)
+{
+    struct serve *serve = arg;
+    struct response_tag tag;
+    if (!response_tag(&tag, frame))
+        return true;
+    struct visit *visit = visit_find(serve, tag.request);
+    if (visit && !visit->req)
+        visit = NULL; /* late: the request is over */
+    if (visit)
+        take(visit, &tag, frame);
+    if (passing_is(frame) && !(visit && id_cmp(visit->pushed, frame->id) == 0))
+        passing_discard(serve->site, frame->digest, frame->id);
     return true;
 }

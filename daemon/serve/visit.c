@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "daemon/passing.h"
 #include "daemon/reply.h"
 #include "daemon/serve/request.h"
 
@@ -108,11 +109,23 @@ void visit_unlist(struct visit *visit)
 
 /* --- the end of one -------------------------------------------------------------------------------- */
 
+/* An ephemeral frame's blob has served. */
+static void forget_body(struct visit *visit)
+{
+    struct site *site = visit->serve->site;
+    if (!visit->pinned)
+        return;
+    cas_unpin(site->cas, visit->frame.digest);
+    passing_discard(site, visit->frame.digest, visit->id);
+}
+
 void visit_drop(struct visit *visit)
 {
     if (--visit->holds > 0)
         return;
     struct serve *serve = visit->serve;
+    response_finish(visit);
+    forget_body(visit);
     buf_finish(&visit->meta);
     upload_finish(&visit->upload);
     free(visit);
@@ -191,18 +204,15 @@ void visit_end_all(struct serve *serve)
 
 /* --- the frame ------------------------------------------------------------------------------------- */
 
-/* A pin is kept until what names the blob is in the index. */
+/* A pin is kept until what names the blob is in the index; where nothing will, until the visit ends. */
 static void pass_pin_on(struct visit *visit)
 {
     const struct store_op *op = &visit->submission.op;
-    struct site *site = visit->serve->site;
-    if (!visit->pinned)
+    bool stored = op->result == 0 && visit->serve->durable;
+    if (!visit->pinned || !stored)
         return;
     visit->pinned = false;
-    if (op->number > 0)
-        held_keep(&site->held, op->number, visit->frame.digest);
-    else
-        cas_unpin(site->cas, visit->frame.digest);
+    held_keep(&visit->serve->site->held, op->number, visit->frame.digest);
 }
 
 static void submitted(struct submission *submission)

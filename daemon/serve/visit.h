@@ -67,8 +67,9 @@ struct way {
 /** One piece of an answer that its client has not taken yet. */
 struct part {
     struct part *next;
-    bool blob;
+    bool blob, passing;
     uint8_t digest[DIGEST_SIZE];
+    struct frame_id id; /* of its frame */
     size_t len, at;
     uint8_t bytes[];
 };
@@ -84,7 +85,7 @@ struct visit {
     struct upload upload;
     struct store_frame frame;
     struct submission submission;
-    bool pinned;  /* the content's blob, by us */
+    bool pinned;  /* the content's blob, by us: until the frame is submitted, an ephemeral one's to the end */
     bool listed;  /* in waiting */
     bool known;   /* the frame is there; id is valid */
     bool in_table;
@@ -96,9 +97,11 @@ struct visit {
     bool claimed, ended; /* ended: no more frames of this answer */
     uint64_t claim;
     struct part *parts, **parts_end;
+    struct frame_id pushed; /* the newest frame that became a part */
     size_t queued;
     bool sending_blob;
     struct blob blob;
+    struct part *left; /* the blob that was being sent when the visit was over */
 };
 
 /* --- visit.c --- */
@@ -120,6 +123,8 @@ void visit_end_all(struct serve *serve);
 bool response_frame(void *arg, const struct frame *frame);
 /** The visit is over: gives up what its answer holds. May keep it held for a while. */
 void response_stop(struct visit *visit);
+/** Nothing uses the visit any more: frees what response_stop left. */
+void response_finish(struct visit *visit);
 
 /* --- serve.c --- */
 

@@ -38,8 +38,9 @@ ends_what_it_serves() {
     done
 }
 
-@test "the programs of the README work, and its further store" {
+@test "the programs of the README work, its groups and its further store" {
     section Programs >code
+    section Groups >>code
     section 'Many stores' >>code
     [ "$(wc -l <code)" -gt 20 ]
     status=0
@@ -51,6 +52,8 @@ ends_what_it_serves() {
     grep -qx 42 out
     grep '"name":"clock"' out | grep -q '"state":"active"'
     grep -q '"topic":"xs.service.clock.fin.term"' out
+    [ "$(wc -l <taken)" -eq 1 ]
+    grep '"name":"workers"' out | grep -q '"open":0'
     grep '"kind":"store","name":"notes"' out | grep -q '"state":"active"'
 }
 

@@ -87,6 +87,7 @@ BAD = {
     '/bad/name': {'headers': {'x a': 'b'}},
     '/bad/number': {'headers': {'x-a': 5}},
     '/bad/headers': {'headers': [1]},
+    '/bad/long': {'headers': {'x-%d' % i: 'v' * 1000 for i in range(100)}},
 }
 PATHS = {'/echo': echo, '/body': body, '/plain': plain, '/head': head, '/more': more, '/events': events, '/held': held,
          '/stuck': stuck, '/silent': lambda request: None}

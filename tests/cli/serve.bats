@@ -231,12 +231,50 @@ END
 @test "a malformed response is 502 and says why in the log" {
     http
     respond
-    for path in status interim word line name number headers; do
+    for path in status interim word line name number headers long; do
         [ "$(curl -s -o out -D head -w '%{http_code}' "$url/bad/$path")" = 502 ]
         grep -q '"error":"bad_response"' out
         lacks -i 'x-c' head
     done
     until_ok grep -q 'warn serve refused=.* request=' "$store.log"
+}
+
+blobs() { find "$store/cas/sha256" -type f | wc -l; }
+no_blobs() { [ "$(blobs)" -eq "${1:-0}" ]; }
+
+@test "large contents of ephemeral requests and responses do not stay on the disk" {
+    http
+    respond
+    head -c 300000 /dev/urandom >big
+    for _ in 1 2 3; do # the response's content is the request's
+        curl -s --data-binary @big "$url/body" | cmp - big
+    done
+    until_ok no_blobs
+    # Nobody takes the answer, nobody takes the frame: the same.
+    curl -s --data-binary @big --limit-rate 1000 --max-time 0.5 "$url/body" >/dev/null || :
+    [ "$(curl -s --data-binary @big "$url/echo" -o /dev/null -w '%{http_code}')" = 200 ]
+    weir append "$store" http.response --ttl ephemeral --meta '{"request_id":"0000000000000000000000000"}' <big >/dev/null
+    until_ok no_blobs
+    # What a stored frame names stays.
+    weir append "$store" kept <big >/dev/null
+    curl -s --data-binary @big "$url/body" | cmp - big
+    curl -s -d x "$url/plain"
+    no_blobs 1
+    weir last "$store" kept >/dev/null
+    stop
+    start "$store"
+    no_blobs 1
+}
+
+@test "large contents of durable requests stay" {
+    http --http-durable
+    respond
+    head -c 300000 /dev/urandom >big
+    curl -s --data-binary @big "$url/body" | cmp - big
+    curl -s "$url/plain"
+    no_blobs 1
+    hash=$(weir last "$store" http.request --last 2 | head -n 1 | grep -o 'sha256-[^"]*')
+    weir cas "$store" "$hash" | cmp - big
 }
 
 @test "the first responder claims the request; the other is ignored with a line in the log" {
@@ -354,7 +392,9 @@ END
     code() { curl -s -o out -w '%{http_code}' "$@"; }
     [ "$(code "$url/?key=00000000000000000000000000000000")" = 503 ]
     [ "$(code -I "$page")" = 503 ]
-    [ "$(code -H 'Host: evil.example' "$page")" = 503 ]
+    for host in evil.example localhost.evil.example localhost:80@evil.example localhost:x 127.0.0.1.evil.example; do
+        [ "$(code -H "Host: $host" "$page")" = 503 ]
+    done
     [ "$(code -H 'Sec-Fetch-Site: cross-site' "$page")" = 503 ]
     [ "$(code -c jar "$page")" = 303 ]
     grep -q '#HttpOnly_127.0.0.1' jar

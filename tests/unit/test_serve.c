@@ -249,6 +249,29 @@ static void test_too_many_headers(void **state)
     buf_finish(&meta);
 }
 
+static int parse_long(size_t len)
+{
+    struct err err = ERR_INIT;
+    struct response_head head;
+    struct buf meta = BUF_INIT;
+    buf_add_str(&meta, "{\"headers\":{\"a\":\"");
+    while (len-- > 0)
+        buf_add_str(&meta, "b");
+    buf_add_str(&meta, "\"}}");
+    int rc = response_head_parse(&head, buf_span(&meta), &err);
+    if (rc == 0)
+        response_head_finish(&head);
+    buf_finish(&meta);
+    return rc;
+}
+
+static void test_long_head(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_long(16000), 0);
+    assert_int_equal(parse_long(16384), ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_authority),   cmocka_unit_test(test_tags),
         cmocka_unit_test(test_claims),      cmocka_unit_test(test_heads),
         cmocka_unit_test(test_bad_heads),   cmocka_unit_test(test_too_many_headers),
+        cmocka_unit_test(test_long_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
