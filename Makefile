@@ -43,7 +43,7 @@ FUZZ_PROGRAMS  := $(FUZZ:%.c=$(B)/%)
 OTHER_PROGRAMS := $(OTHER:%.c=$(B)/%)
 TEST_PROGRAMS  := $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(OTHER_PROGRAMS)
 SHIM := $(if $(wildcard tests/fault/shim.c),$(B)/tests/faultshim.so)
-SCRIPTS := .ci/run tests/run $(wildcard scripts/* scripts/dev/* scripts/handlers/*)
+SCRIPTS := .ci/run tests/run $(wildcard scripts/* scripts/dev/* scripts/examples/* scripts/handlers/*)
 SHELL_FILES = $(shell grep -lE '^\#!.*\b(sh|bash)$$' $(SCRIPTS) 2>/dev/null)
 
 # --- libraries -----------------------------------------------------------------------------------

@@ -126,6 +126,14 @@ static uint8_t *put_timestamp(uint8_t *p, uint64_t ms)
     return p;
 }
 
+static uint8_t *put_authority(uint8_t *p, enum authority authority)
+{
+    if (authority == AUTHORITY_DAEMON)
+        return PUT(p, ",\"authority\":\"daemon\"");
+    return authority == AUTHORITY_EXEC ? PUT(p, ",\"authority\":\"exec\"")
+                                       : PUT(p, ",\"authority\":\"none\"");
+}
+
 /* Everything after the topic. */
 static uint8_t *put_rest(struct buf *out, uint8_t *p, const struct frame *frame, unsigned flags)
 {
@@ -138,6 +146,8 @@ static uint8_t *put_rest(struct buf *out, uint8_t *p, const struct frame *frame,
     p = put_ttl(p, frame->ttl);
     if (flags & FRAME_JSON_SEQ)
         p = put_seq(p, frame);
+    if (flags & FRAME_JSON_AUTHORITY)
+        p = put_authority(p, frame->authority);
     if (flags & FRAME_JSON_TIMESTAMP)
         p = put_timestamp(p, id_time_ms(frame->id));
     *p++ = '}';

@@ -10,6 +10,7 @@
 
 #define FRAME_JSON_TIMESTAMP 1u /**< adds "timestamp", last key */
 #define FRAME_JSON_SEQ 2u       /**< adds "seq" (number or null) after ttl */
+#define FRAME_JSON_AUTHORITY 4u /**< adds "authority" ("none", "exec" or "daemon") behind that */
 
 /**
  * Appends {"topic":..,"id":..,"hash":..,"meta":..,"ttl":..} without a newline, in that key order,

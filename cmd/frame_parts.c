@@ -17,6 +17,8 @@ static void take_member(struct frame_parts *out, struct span key, const struct j
         out->id = unquoted(value);
     else if (json_string_is(key, "hash"))
         out->hash = unquoted(value);
+    else if (json_string_is(key, "authority"))
+        out->authority = unquoted(value);
     else if (json_string_is(key, "meta") && value->type != JSON_NULL)
         out->meta = value->raw;
 }

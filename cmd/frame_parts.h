@@ -13,6 +13,7 @@
 struct frame_parts {
     struct span topic, id, hash;
     struct span meta; /**< JSON */
+    struct span authority; /**< where it was asked for */
 };
 
 /** False: `json` is no frame. Spans borrow from it. */

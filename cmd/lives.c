@@ -183,8 +183,8 @@ int lives_take(struct lives *lives, struct span json)
 {
     struct frame_parts frame;
     struct life_words words;
-    if (!frame_parts_take(&frame, json) || !life_read(&words, &frame))
-        return 0;
+    if (!frame_parts_take(&frame, json) || span_is(frame.authority, "none") || !life_read(&words, &frame))
+        return 0; /* what anybody may append counts for nothing */
     struct life *life = find(lives, words.kind, words.name);
     if (words.event == LIFE_CREATE)
         return take_create(lives, life, &words, &frame);
@@ -209,7 +209,8 @@ static int take_line(void *arg, struct span line)
 int lives_read(struct lives *lives, struct weir *w, const char *patterns, struct err *err)
 {
     CLEAN_BUF target = BUF_INIT;
-    if (buf_add_str(&target, "/") != 0 || (patterns && target_add(&target, "topic", patterns) != 0))
+    if (buf_add_str(&target, "/") != 0 || target_add(&target, "with-authority", "true") != 0 ||
+        (patterns && target_add(&target, "topic", patterns) != 0))
         return err_set(err, -ENOMEM, "out of memory");
     int rc = weir_each_line(w, target_text(&target), take_line, lives, err);
     return rc == -ENOMEM ? err_set(err, rc, "out of memory") : rc;

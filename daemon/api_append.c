@@ -172,6 +172,16 @@ static int take_meta(struct append *a, struct err *err)
     return rc;
 }
 
+/* Only the root store's log says which stores there are; in another one's they would be asked for in vain. */
+static int check_store(const struct site *site, struct span topic, struct err *err)
+{
+    static const char prefix[] = "xs.store.";
+    const size_t len = sizeof(prefix) - 1;
+    if (!site->name[0] || topic.len < len || memcmp(topic.ptr, prefix, len) != 0)
+        return 0;
+    return err_set(err, ERR_FORBIDDEN, "stores are asked for in the root store: %s", site->daemon->root->path);
+}
+
 static int begin_with(struct append *a, unsigned keys, struct err *err)
 {
     struct exchange *x = &a->x;
@@ -187,6 +197,8 @@ static int begin_with(struct append *a, unsigned keys, struct err *err)
         rc = topic_check(a->frame.topic, err);
     if (rc == 0)
         rc = exchange_may_append(exchange_authority(x), a->frame.topic, err);
+    if (rc == 0)
+        rc = check_store(x->site, a->frame.topic, err);
     if (rc == 0)
         rc = exchange_query(x, keys, err);
     if (rc == 0)

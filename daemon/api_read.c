@@ -263,11 +263,12 @@ static int begin_get(struct exchange *x, struct err *err)
     struct get *g = (struct get *)x;
     int rc = take_id(x, &g->id, err);
     if (rc == 0)
-        rc = exchange_query(x, QUERY_TIMESTAMP | QUERY_SEQ, err);
+        rc = exchange_query(x, QUERY_TIMESTAMP | QUERY_SEQ | QUERY_AUTHORITY, err);
     if (rc < 0)
         return rc;
     g->flags = (x->query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
-               (x->query.with_seq ? FRAME_JSON_SEQ : 0);
+               (x->query.with_seq ? FRAME_JSON_SEQ : 0) |
+               (x->query.with_authority ? FRAME_JSON_AUTHORITY : 0);
     exchange_hold(x);
     g->job = (struct job){.work = get_work, .after = get_after};
     exchange_job(x, &g->job);

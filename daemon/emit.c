@@ -33,6 +33,8 @@ struct emit {
     unsigned calling; /* `done` is under way */
     uv_timer_t retry;
     size_t stalled; /* puts whose large contents wait for room */
+    unsigned holds; /* see emit_hold */
+    bool let_go;    /* they do not count */
     bool has_timer, was_full, destroyed;
 };
 
@@ -95,6 +97,21 @@ static void tell(struct put *put, int code, const struct err *err)
         free(ids);
 }
 
+static bool is_held(const struct emit *emit)
+{
+    return emit->holds > 0 && !emit->let_go;
+}
+
+static void tell_room(struct emit *emit)
+{
+    bool full = emit->again || emit->stalled || is_held(emit) || emit->bytes >= EMIT_BUDGET / 2;
+    if (!emit->was_full || full)
+        return;
+    emit->was_full = false;
+    if (emit->options.room)
+        emit->options.room(emit->options.arg);
+}
+
 static void finish(struct put *put, int code, const struct err *err)
 {
     struct emit *emit = put->emit;
@@ -111,11 +128,7 @@ static void finish(struct put *put, int code, const struct err *err)
             free_emit(emit);
         return;
     }
-    if (emit->was_full && !emit->again && !emit->stalled && emit->bytes < EMIT_BUDGET / 2) {
-        emit->was_full = false;
-        if (emit->options.room)
-            emit->options.room(emit->options.arg);
-    }
+    tell_room(emit);
 }
 
 /* --- handing over ----------------------------------------------------------------------------------- */
@@ -372,7 +385,20 @@ int emit_put(struct emit *emit, const struct emit_frame *frames, size_t count,
 
 bool emit_full(const struct emit *emit)
 {
-    return emit->bytes >= EMIT_BUDGET || emit->again || emit->stalled;
+    return emit->bytes >= EMIT_BUDGET || emit->again || emit->stalled || is_held(emit);
+}
+
+void emit_hold(struct emit *emit, bool hold)
+{
+    emit->was_full |= hold;
+    emit->holds = hold ? emit->holds + 1 : emit->holds - 1;
+    tell_room(emit);
+}
+
+void emit_let_go(struct emit *emit)
+{
+    emit->let_go = true;
+    tell_room(emit);
 }
 
 size_t emit_pending(const struct emit *emit)

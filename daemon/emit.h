@@ -49,6 +49,13 @@ int emit_put(struct emit *emit, const struct emit_frame *frames, size_t count, c
              void (*done)(void *arg, const struct emit_result *result), void *arg);
 /** So much is under way that the producer should wait for `room`. */
 bool emit_full(const struct emit *emit);
+/**
+ * Someone who reads what is appended is behind: emit_full says so until each hold is taken back, and then `room` comes as always. What is put
+ * meanwhile is appended. From outside of `room` and `done`.
+ */
+void emit_hold(struct emit *emit, bool hold);
+/** Holds do not count from now on: the producer is to end. As emit_hold. */
+void emit_let_go(struct emit *emit);
 /** Puts whose outcome is not known. */
 size_t emit_pending(const struct emit *emit);
 /** What was put is still appended; no more callbacks. Takes NULL. */

@@ -229,7 +229,7 @@ static void loaded(struct group_call *call, int result, const struct err *err)
 static struct group_place place_of(const struct query *q)
 {
     struct group_place place = {.start = GROUP_START_FIRST};
-    struct frame_id low, high;
+    struct frame_id low = {0}, high;
     if (q->fresh)
         place.start = GROUP_START_NEW;
     else if (q->given & (QUERY_FROM | QUERY_AFTER | QUERY_SINCE))

@@ -50,15 +50,16 @@ void held_indexed(struct held_pins *pins, uint64_t number)
 int held_remove_unnamed(struct held_pins *pins, struct store *store,
                         const uint8_t digest[static DIGEST_SIZE], struct err *err)
 {
-    return held_remove_passed(pins, store, digest, ID_MIN, err);
+    return held_remove_uncounted(pins, store, digest, NULL, NULL, err);
 }
 
-int held_remove_passed(struct held_pins *pins, struct store *store,
-                       const uint8_t digest[static DIGEST_SIZE], struct frame_id id,
-                       struct err *err)
+int held_remove_uncounted(struct held_pins *pins, struct store *store,
+                          const uint8_t digest[static DIGEST_SIZE],
+                          bool (*counts)(void *arg, const struct frame *frame), void *arg,
+                          struct err *err)
 {
     pthread_mutex_lock(&pins->lock);
-    int rc = store_names(store, digest, id, err);
+    int rc = store_names(store, digest, counts, arg, err);
     if (rc == ERR_NOT_FOUND)
         rc = cas_remove(pins->cas, digest, err);
     pthread_mutex_unlock(&pins->lock);

@@ -33,12 +33,11 @@ int held_keep(struct held_pins *pins, uint64_t number, const uint8_t digest[stat
  */
 int held_remove_unnamed(struct held_pins *pins, struct store *store,
                         const uint8_t digest[static DIGEST_SIZE], struct err *err);
-/**
- * The same for the content of an ephemeral frame that is over: ephemeral frames up to `id` do not count as naming it.
- */
-int held_remove_passed(struct held_pins *pins, struct store *store,
-                       const uint8_t digest[static DIGEST_SIZE], struct frame_id id,
-                       struct err *err);
+/** The same; `counts` as for store_names. */
+int held_remove_uncounted(struct held_pins *pins, struct store *store,
+                          const uint8_t digest[static DIGEST_SIZE],
+                          bool (*counts)(void *arg, const struct frame *frame), void *arg,
+                          struct err *err);
 /** Index thread: records up to `number` are in the index. */
 void held_indexed(struct held_pins *pins, uint64_t number);
 

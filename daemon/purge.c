@@ -212,6 +212,8 @@ int purge_store(const char *path, struct err *err)
     CLEAN_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : err_sys(err, errno, "remove the store %s", path);
+    if (faccessat(fd, "format", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && rmdir(path) == 0)
+        return 0; /* empty: all that a purge that was cut left */
     if (faccessat(fd, "format", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return err_set(err, ERR_FORMAT, "%s is no weir store; nothing was removed", path);
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {

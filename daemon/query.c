@@ -127,6 +127,12 @@ static int take_seq(struct parse *p)
     return 0;
 }
 
+static int take_authority(struct parse *p)
+{
+    p->query->with_authority = !is_off(p->value);
+    return 0;
+}
+
 static int take_reverse(struct parse *p)
 {
     p->query->reverse = !is_off(p->value);
@@ -255,6 +261,7 @@ static const struct {
     {"stream", QUERY_STREAM_FLAG, take_lines},
     {"with-timestamp", QUERY_TIMESTAMP, take_timestamp},
     {"with-seq", QUERY_SEQ, take_seq},
+    {"with-authority", QUERY_AUTHORITY, take_authority},
     {"reverse", QUERY_REVERSE, take_reverse},
     {"count", QUERY_COUNT, take_count},
     {"ttl", QUERY_TTL, take_ttl},

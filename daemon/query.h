@@ -39,12 +39,13 @@ enum query_key {
     QUERY_CONFINE = 1 << 26, /**< a flag: empty, true, yes, 1, false, no or 0 */
     QUERY_GROUP = 1 << 28,   /**< a group is read; see daemon/group_config.h */
     QUERY_ARG = 1 << 27,     /**< an argument of a program; may be there many times */
+    QUERY_AUTHORITY = 1 << 29,
 };
 
 #define QUERY_READ                                                                                 \
     (QUERY_FOLLOW | QUERY_NEW | QUERY_AFTER | QUERY_FROM | QUERY_BEFORE | QUERY_SINCE |            \
      QUERY_UNTIL | QUERY_LIMIT | QUERY_LAST | QUERY_TOPIC | QUERY_STREAM | QUERY_TIMESTAMP |       \
-     QUERY_SEQ | QUERY_REVERSE | QUERY_COUNT)
+     QUERY_SEQ | QUERY_AUTHORITY | QUERY_REVERSE | QUERY_COUNT)
 #define QUERY_LAST_ROUTE (QUERY_FOLLOW | QUERY_LAST | QUERY_TIMESTAMP | QUERY_SEQ)
 #define QUERY_CONDITIONS (QUERY_EXPECT_SEQ | QUERY_EXPECT_LAST | QUERY_KEY)
 
@@ -66,7 +67,7 @@ struct query {
     struct pattern_list topics;
     struct buf stream;
     bool lines; /**< `stream` as a flag */
-    bool with_timestamp, with_seq, reverse, count, allow_missing;
+    bool with_timestamp, with_seq, with_authority, reverse, count, allow_missing;
     struct ttl ttl;
     uint64_t expect_seq;
     struct frame_id expect_last;

@@ -325,7 +325,8 @@ int reader_start(struct reader *r, const struct store_query *query, struct err *
     struct site *d = r->x.site;
     r->follow = query->follow;
     r->flags = (r->x.query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
-               (r->x.query.with_seq ? FRAME_JSON_SEQ : 0);
+               (r->x.query.with_seq ? FRAME_JSON_SEQ : 0) |
+               (r->x.query.with_authority ? FRAME_JSON_AUTHORITY : 0);
     int rc = store_cursor_open(&r->cursor, d->store, query, err);
     if (rc < 0)
         return rc;

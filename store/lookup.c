@@ -67,15 +67,17 @@ struct content_search {
     struct store *store;
     const struct tail_pin *pin;
     enum store_place *place;
-    struct buf *out;         /* NULL: its bytes are not asked for */
-    struct frame_id passed;  /* ephemeral frames up to here do not count */
+    struct buf *out; /* NULL: its bytes are not asked for */
+    bool (*counts)(void *arg, const struct frame *frame); /* NULL: all do */
+    void *arg;
 };
 
 static int take_content(void *arg, const struct frame *frame)
 {
     struct content_search *search = arg;
-    bool passed = frame->ttl.kind == TTL_EPHEMERAL && id_cmp(frame->id, search->passed) <= 0;
-    if (passed || !visible(search->store, search->pin, frame))
+    if (search->counts && !search->counts(search->arg, frame))
+        return 0;
+    if (!visible(search->store, search->pin, frame))
         return 0;
     *search->place = frame->has_content ? STORE_INLINE : STORE_BLOB;
     if (search->out && frame->has_content && buf_add_span(search->out, frame->content) != 0)
@@ -154,10 +156,10 @@ int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE],
 }
 
 int store_names(struct store *store, const uint8_t digest[static DIGEST_SIZE],
-                struct frame_id passed, struct err *err)
+                bool (*counts)(void *arg, const struct frame *frame), void *arg, struct err *err)
 {
     enum store_place place;
-    struct content_search search = {.store = store, .place = &place, .passed = passed};
+    struct content_search search = {.store = store, .place = &place, .counts = counts, .arg = arg};
     return find_content(&search, digest, err);
 }
 

@@ -326,6 +326,21 @@ void cgroup_close(struct cgroup *group)
     }
 }
 
+bool cgroup_starved(const struct cgroup_places *places, pid_t supervisor, uint64_t number)
+{
+    char dir[PATH_MAX], path[PATH_MAX], text[1024];
+    bool unified = places->unified[CGROUP_MEMORY];
+    if (!name(dir, places->path[CGROUP_MEMORY], supervisor, number) ||
+        snprintf(path, sizeof(path), "%s/%s", dir,
+                 unified ? "memory.events" : "memory.oom_control") >= (int)sizeof(path))
+        return false;
+    CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    text[n > 0 ? n : 0] = '\0';
+    const char *count = strstr(text, "oom_kill ");
+    return count && strtoul(count + strlen("oom_kill "), NULL, 10) > 0;
+}
+
 void cgroup_remove(const struct cgroup_places *places, pid_t supervisor, uint64_t number)
 {
     char dir[PATH_MAX];

@@ -42,6 +42,8 @@ bool cgroup_make(struct cgroup *group, const struct cgroup_places *places, enum 
 int cgroup_join(const struct cgroup *group);
 /** Closes what was opened for joining. */
 void cgroup_close(struct cgroup *group);
+/** Whether the kernel killed a process of the program at its limit of memory. Before its groups are removed. */
+bool cgroup_starved(const struct cgroup_places *places, pid_t supervisor, uint64_t number);
 /** Removes a program's groups; they must be empty. Nothing happens when there are none. */
 void cgroup_remove(const struct cgroup_places *places, pid_t supervisor, uint64_t number);
 

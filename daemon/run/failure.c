@@ -79,14 +79,15 @@ bool failure_of(struct failure *out, char *text, size_t text_size, const struct 
 {
     const struct child_end *child = &end->child;
     bool signalled = !child->lost && child->signalled;
+    const char *starved = child->starved ? ": its memory came to its limit" : "";
     if (end->timed_out)
         snprintf(text, text_size, "timed out");
     else if (child->lost)
         snprintf(text, text_size, "lost: what watches over programs ended");
     else if (signalled)
-        snprintf(text, text_size, "ended by signal %d (%s)", child->code, strsignal(child->code));
+        snprintf(text, text_size, "ended by signal %d (%s)%s", child->code, strsignal(child->code), starved);
     else
-        snprintf(text, text_size, "exited with %d", child->code);
+        snprintf(text, text_size, "exited with %d%s", child->code, starved);
     *out = (struct failure){.error = span_str(text),
                             .has_exit = !child->lost && !signalled,
                             .has_signal = signalled,

@@ -97,7 +97,7 @@ bool handler_hop(struct handler *h, const struct frame *frame)
 static void settle(uv_timer_t *timer)
 {
     struct handler *h = timer->data;
-    if (!h->pump || hold_open(&h->hold) || h->hold.count > 0)
+    if (!h->pump || h->run.busy || hold_open(&h->hold) || h->hold.count > 0)
         return;
     struct frame_id position = pump_position(h->pump);
     if (id_cmp(position, h->hold.low) <= 0)

@@ -339,6 +339,15 @@ static void stream_again(struct handler *h)
     run(h);
 }
 
+/* The log is read again before the next start. Until then nothing is open, and the mark must not follow a reader that is ahead of it. */
+static void stop_reading(struct handler *h)
+{
+    if (!h->resumes && !h->lines.again)
+        return;
+    pump_destroy(h->pump);
+    h->pump = NULL;
+}
+
 static void start_again(struct handler *h, const struct failure *failure)
 {
     struct failure told = *failure;
@@ -354,6 +363,7 @@ static void start_again(struct handler *h, const struct failure *failure)
     else
         instance_retrying(&h->base, &told);
     forget_lines(h);
+    stop_reading(h);
     handler_wait(h, told.next_ms);
 }
 

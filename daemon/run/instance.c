@@ -217,6 +217,8 @@ void instance_halt(struct instance *i, enum instance_why why)
     if (i->state->ended || i->state->halted)
         return;
     i->state->halted = true;
+    if (i->out)
+        emit_let_go(i->out); /* an end waits for no reader */
     i->ops->stop(i, PROGRAM_GRACE_MS);
 }
 

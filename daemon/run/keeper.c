@@ -31,6 +31,7 @@ struct keeper {
     struct exec_failure failure;
     bool failed;
     bool stopping;       /* SIGTERM was sent */
+    bool starved;        /* see struct child_end */
     uint64_t kill_at_us; /* when the tree is killed next */
     uint64_t again_us;
     char notes[160];
@@ -69,6 +70,7 @@ static void tell_end(struct keeper *k)
         tell_failed(k, k->failure.error, text);
         return;
     }
+    message.end.starved = k->starved;
     message.end.signalled = WIFSIGNALED(k->status);
     message.end.code = message.end.signalled ? WTERMSIG(k->status) : WEXITSTATUS(k->status);
     tell(&message);
@@ -314,8 +316,10 @@ _Noreturn void keeper_main(const struct keeper_start *start)
     }
     while (k.report >= 0)
         read_report(&k);
-    if (start->places)
+    if (start->places) {
+        k.starved = cgroup_starved(start->places, start->supervisor, start->spawn->id);
         cgroup_remove(start->places, start->supervisor, start->spawn->id);
+    }
     if (rc == 0)
         tell_end(&k);
     _exit(0);

@@ -70,7 +70,8 @@ static struct program *next_program(const struct programs *all, size_t *bucket, 
     return p;
 }
 
-unsigned programs_hops(const struct programs *all, struct span origin)
+/* What runs under an origin text; NULL. */
+static struct instance *instance_by_origin(const struct programs *all, struct span origin)
 {
     for (int kind = 0; all && kind < PROGRAM_KINDS; kind++) {
         struct span word = span_str(words_kind((enum program_kind)kind));
@@ -78,9 +79,32 @@ unsigned programs_hops(const struct programs *all, struct span origin)
             continue;
         struct span name = span_of(origin.ptr + word.len + 1, origin.len - word.len - 1);
         const struct program *p = programs_find((struct programs *)(uintptr_t)all, (enum program_kind)kind, name);
-        return p && p->instance ? p->instance->origin.hops : 0;
+        return p ? p->instance : NULL;
     }
-    return 0;
+    return NULL;
+}
+
+unsigned programs_hops(const struct programs *all, struct span origin)
+{
+    const struct instance *i = instance_by_origin(all, origin);
+    return i ? i->origin.hops : 0;
+}
+
+bool programs_hold(struct programs *all, struct span origin, struct frame_id *id)
+{
+    struct instance *i = instance_by_origin(all, origin);
+    if (!i || !i->out)
+        return false;
+    *id = i->def.id;
+    emit_hold(i->out, true);
+    return true;
+}
+
+void programs_unhold(struct programs *all, struct span origin, struct frame_id id)
+{
+    struct instance *i = instance_by_origin(all, origin);
+    if (i && i->out && id_cmp(i->def.id, id) == 0)
+        emit_hold(i->out, false);
 }
 
 struct frame_id programs_since(const struct programs *all)

@@ -28,6 +28,13 @@ void programs_destroy(struct programs *programs);
  * with that origin is one hop further: its own origin.hops = this + 1. Takes NULL.
  */
 unsigned programs_hops(const struct programs *programs, struct span origin);
+/**
+ * Holds back what the program whose origin text this is prints, as a full log would: somebody who has to take it is behind. True: it runs;
+ * `id` is its definition, and programs_unhold must be called once. Takes NULL.
+ */
+bool programs_hold(struct programs *programs, struct span origin, struct frame_id *id);
+/** It goes on, if it is still that definition which runs. Takes NULL. */
+void programs_unhold(struct programs *programs, struct span origin, struct frame_id id);
 /** The newest frame when the programs were started: calls up to there are of an earlier life of the daemon. */
 struct frame_id programs_since(const struct programs *programs);
 /** Programs in force; while there are any, the site stays open. Takes NULL. */

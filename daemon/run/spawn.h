@@ -39,6 +39,7 @@ struct spawn_limits {
 struct child_end {
     bool signalled; /**< else it exited */
     bool lost;      /**< the supervisor or the keeper died under it: `code` says nothing */
+    bool starved;   /**< the kernel killed some of it at its limit of memory */
     int code;       /**< exit code or signal */
 };
 

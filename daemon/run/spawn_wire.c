@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 
 enum { FLAG_CONFINE = 1 };
-enum { FLAG_SIGNALLED = 1, FLAG_LOST = 2 };
+enum { FLAG_SIGNALLED = 1, FLAG_LOST = 2, FLAG_STARVED = 4 };
 
 /* --- encoding ------------------------------------------------------------------------------------
  */
@@ -72,7 +72,8 @@ static int add_spawn(struct buf *out, const struct wire *m, struct err *err)
 
 static int add_ended(struct buf *out, const struct child_end *end)
 {
-    unsigned flags = (end->signalled ? FLAG_SIGNALLED : 0) | (end->lost ? FLAG_LOST : 0);
+    unsigned flags = (end->signalled ? FLAG_SIGNALLED : 0) | (end->lost ? FLAG_LOST : 0) |
+                     (end->starved ? FLAG_STARVED : 0);
     int rc = add_u8(out, flags);
     return rc < 0 ? rc : add_u32(out, (uint32_t)end->code);
 }
@@ -209,8 +210,9 @@ static void take_ended(struct rest *rest, struct wire *out)
     uint32_t code = take_u32(rest);
     out->end.signalled = flags & FLAG_SIGNALLED;
     out->end.lost = flags & FLAG_LOST;
+    out->end.starved = flags & FLAG_STARVED;
     out->end.code = (int)code;
-    if (flags > (FLAG_SIGNALLED | FLAG_LOST) || code > 255)
+    if (flags > (FLAG_SIGNALLED | FLAG_LOST | FLAG_STARVED) || code > 255)
         rest->bad = true;
 }
 

@@ -1,15 +1,14 @@
 /*
  * Frames `http.response` on their way to clients.
  *
- * What a client has not taken waits in its own queue: a slow client holds back no other, and is cut when its queue is full. A large answer
+ * What a client has not taken waits in its own queue. A long one holds back the program (see brake.c), and is cut when it is full. A large answer
  * is best one frame: its content then is a blob, and is read as fast as the client takes it.
  */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/passing.h"
 #include "daemon/serve/response_head.h"
-#include "daemon/serve/visit.h"
+#include "daemon/serve/spent.h"
 
 /* --- the queue ------------------------------------------------------------------------------------- */
 
@@ -37,11 +36,10 @@ static struct part *take_out(struct visit *visit)
 
 static void free_part(struct visit *visit, struct part *part)
 {
-    struct site *site = visit->serve->site;
     if (part->blob)
-        cas_unpin(site->cas, part->digest);
-    if (part->passing)
-        passing_discard(site, part->digest, part->id);
+        cas_unpin(visit->serve->site->cas, part->digest);
+    if (part->ephemeral)
+        spent_remove(visit->serve, part->digest, part->id);
     free(part);
 }
 
@@ -62,7 +60,7 @@ static int push(struct visit *visit, const struct frame *frame)
         free(part);
         return -ENOMEM;
     }
-    *part = (struct part){.blob = blob, .passing = passing_is(frame), .id = frame->id, .len = len};
+    *part = (struct part){.blob = blob, .ephemeral = spent_can_be(frame), .id = frame->id, .len = len};
     memcpy(part->digest, frame->digest, DIGEST_SIZE);
     if (len > 0)
         memcpy(part->bytes, frame->content.ptr, len);
@@ -131,10 +129,8 @@ static size_t send_bytes(struct visit *visit, uint8_t *into, size_t room)
     return n;
 }
 
-static long read_answer(void *arg, struct http_req *req, uint8_t *into, size_t room)
+static long read_parts(struct visit *visit, uint8_t *into, size_t room)
 {
-    struct visit *visit = http_state(req);
-    (void)arg;
     while (visit->parts) {
         long n = visit->parts->blob ? send_blob(visit, into, room)
                                     : (long)send_bytes(visit, into, room);
@@ -144,8 +140,18 @@ static long read_answer(void *arg, struct http_req *req, uint8_t *into, size_t r
     return visit->ended ? 0 : HTTP_WAIT;
 }
 
+static long read_answer(void *arg, struct http_req *req, uint8_t *into, size_t room)
+{
+    struct visit *visit = http_state(req);
+    (void)arg;
+    long n = read_parts(visit, into, room);
+    brake_look(visit);
+    return n;
+}
+
 void response_stop(struct visit *visit)
 {
+    brake_release(visit);
     if (visit->sending_blob) {
         visit->left = take_out(visit);
         visit->holds++;
@@ -162,6 +168,7 @@ void response_finish(struct visit *visit)
     if (visit->left)
         free_part(visit, visit->left);
     visit->left = NULL;
+    free(visit->program);
 }
 
 /* --- frames ---------------------------------------------------------------------------------------- */
@@ -175,7 +182,7 @@ static void say(const struct visit *visit, const char *what, const struct frame 
             request);
 }
 
-static void cut(struct visit *visit, const char *why)
+void response_cut(struct visit *visit, const char *why)
 {
     char id[ID_TEXT_LEN + 1];
     id_format(id, visit->id);
@@ -187,7 +194,7 @@ static void begin_stream(struct visit *visit, const struct response_head *head, 
                          const struct frame *frame)
 {
     if (push(visit, frame) < 0)
-        cut(visit, "out of memory");
+        response_cut(visit, "out of memory");
     else
         http_reply_stream(visit->req, (int)head->status, NULL, size, read_answer, head->fields);
 }
@@ -229,6 +236,8 @@ static void take_first(struct visit *visit, const struct response_tag *tag, cons
     visit->claimed = true;
     visit->claim = tag->claim;
     visit_unlist(visit);
+    if (tag->more)
+        brake_claim(visit, frame);
     begin_answer(visit, &head, tag->more, frame);
     response_head_finish(&head);
 }
@@ -238,11 +247,12 @@ static void take_next(struct visit *visit, const struct response_tag *tag, const
     int rc = push(visit, frame);
     visit->ended = !tag->more;
     if (rc < 0)
-        cut(visit, "out of memory");
+        response_cut(visit, "out of memory");
     else if (visit->queued > VISIT_QUEUE_MAX || visit->serve->queued > VISIT_QUEUES_MAX)
-        cut(visit, "the client does not take its answer");
+        response_cut(visit, "the client does not take its answer");
     else
         http_wake(visit->req);
+    brake_look(visit);
 }
 
 static void take(struct visit *visit, const struct response_tag *tag, const struct frame *frame)
@@ -261,6 +271,7 @@ bool response_frame(void *arg, const struct frame *frame)
 {
     struct serve *serve = arg;
     struct response_tag tag;
+    serve->seen = frame->id;
     if (!response_tag(&tag, frame))
         return true;
     struct visit *visit = visit_find(serve, tag.request);
@@ -268,7 +279,7 @@ bool response_frame(void *arg, const struct frame *frame)
         visit = NULL; /* late: the request is over */
     if (visit)
         take(visit, &tag, frame);
-    if (passing_is(frame) && !(visit && id_cmp(visit->pushed, frame->id) == 0))
-        passing_discard(serve->site, frame->digest, frame->id);
+    if (spent_can_be(frame) && !(visit && id_cmp(visit->pushed, frame->id) == 0))
+        spent_remove(serve, frame->digest, frame->id);
     return true;
 }

@@ -172,10 +172,11 @@ int serve_create(struct serve **out, struct site *site, const struct serve_optio
     if (!serve)
         return err_set(err, -ENOMEM, "no memory to serve HTTP");
     serve->site = site;
-    serve->holds = 2; /* the owner, the clock */
+    serve->holds = 3; /* the owner, the two timers */
     set_limits(serve, options);
     uv_timer_init(site->daemon->loop, &serve->clock);
-    serve->clock.data = serve;
+    uv_timer_init(site->daemon->loop, &serve->patience);
+    serve->clock.data = serve->patience.data = serve;
     serve->buckets = calloc(serve->bucket_mask + 1, sizeof(struct visit *));
     int rc = serve->buckets ? open_streams(serve, err) : -ENOMEM;
     if (rc == 0)
@@ -203,7 +204,7 @@ void serve_end(struct serve *serve)
         visit_end_all(serve);
 }
 
-static void clock_closed(uv_handle_t *handle)
+static void timer_closed(uv_handle_t *handle)
 {
     serve_drop(handle->data);
 }
@@ -216,7 +217,8 @@ void serve_destroy(struct serve *serve)
     serve->destroyed = true;
     pump_destroy(serve->responses);
     emit_destroy(serve->emit);
-    uv_close((uv_handle_t *)&serve->clock, clock_closed);
+    uv_close((uv_handle_t *)&serve->clock, timer_closed);
+    uv_close((uv_handle_t *)&serve->patience, timer_closed);
     serve_drop(serve);
 }
 

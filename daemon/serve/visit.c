@@ -7,9 +7,9 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "daemon/passing.h"
 #include "daemon/reply.h"
 #include "daemon/serve/request.h"
+#include "daemon/serve/spent.h"
 
 /* --- table and list -------------------------------------------------------------------------------- */
 
@@ -116,7 +116,7 @@ static void forget_body(struct visit *visit)
     if (!visit->pinned)
         return;
     cas_unpin(site->cas, visit->frame.digest);
-    passing_discard(site, visit->frame.digest, visit->id);
+    spent_remove(visit->serve, visit->frame.digest, visit->id);
 }
 
 void visit_drop(struct visit *visit)

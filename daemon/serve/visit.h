@@ -16,6 +16,8 @@
 #include "daemon/upload.h"
 
 #define VISIT_QUEUE_MAX (4u * 1024 * 1024)       /**< bytes of an answer that its client has not taken */
+#define VISIT_QUEUE_HELD (1u * 1024 * 1024)      /**< above it the program that answers is held back */
+#define VISIT_HELD_MS 10000                      /**< and then the client has so long to take half of that */
 #define VISIT_QUEUES_MAX (32u * 1024 * 1024)     /**< of all */
 
 struct way;
@@ -42,10 +44,13 @@ struct serve {
     struct visit **buckets; /* by id of the request's frame */
     size_t bucket_mask;
     struct visit_list waiting;
+    struct visit_list holding; /* those that hold their program back */
+    uv_timer_t patience;       /* with the oldest of holding */
     struct store_hold kept[2]; /* one in force, from the oldest of waiting on */
     unsigned kept_now;
     bool keeping;
     struct pump *responses;
+    struct frame_id seen; /* the newest response */
     struct emit *emit;
     uv_timer_t clock; /* the oldest's deadline */
     struct way *ways;
@@ -67,7 +72,8 @@ struct way {
 /** One piece of an answer that its client has not taken yet. */
 struct part {
     struct part *next;
-    bool blob, passing;
+    bool blob;
+    bool ephemeral; /* a blob that is removed when it is sent */
     uint8_t digest[DIGEST_SIZE];
     struct frame_id id; /* of its frame */
     size_t len, at;
@@ -91,11 +97,15 @@ struct visit {
     bool in_table;
     struct frame_id id, floor; /* floor: not above the frame's id */
     uint64_t deadline_ms;      /* loop time */
-    struct visit *prev, *next; /* of waiting */
+    struct visit *prev, *next; /* of waiting, then of holding */
     struct visit *chain;       /* of the bucket */
 
     bool claimed, ended; /* ended: no more frames of this answer */
     uint64_t claim;
+    char *program;           /* its origin text; NULL: it is none */
+    bool holding;            /* its program back, */
+    struct frame_id program_id; /* of this definition */
+    uint64_t patience_ms;    /* until then; loop time */
     struct part *parts, **parts_end;
     struct frame_id pushed; /* the newest frame that became a part */
     size_t queued;
@@ -125,6 +135,20 @@ bool response_frame(void *arg, const struct frame *frame);
 void response_stop(struct visit *visit);
 /** Nothing uses the visit any more: frees what response_stop left. */
 void response_finish(struct visit *visit);
+
+/** Cuts the client's connection; the log says why. */
+void response_cut(struct visit *visit, const char *why);
+
+/* --- brake.c --- */
+
+/** The answer's first frame is there: whose program it is. */
+void brake_claim(struct visit *visit, const struct frame *frame);
+/** Its queue grew or shrank: holds the program back, or lets it go on. */
+void brake_look(struct visit *visit);
+/** The visit is over. */
+void brake_release(struct visit *visit);
+/** patience ran out. */
+void brake_tick(uv_timer_t *timer);
 
 /* --- serve.c --- */
 

@@ -208,8 +208,12 @@ enum store_place { STORE_INLINE, STORE_BLOB };
 struct buf;
 int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE], enum store_place *place, struct buf *out,
                   struct err *err);
-/** Whether a live frame or a loose content names it; ephemeral frames up to `passed` do not count. 0; ERR_NOT_FOUND. May block. */
-int store_names(struct store *store, const uint8_t digest[static DIGEST_SIZE], struct frame_id passed, struct err *err);
+/**
+ * Whether a live frame names a content, or it is loose. `counts` (NULL = all do) says which frames of those still in memory count, ephemeral
+ * ones among them; called under a lock, any thread. 0; ERR_NOT_FOUND. May block.
+ */
+int store_names(struct store *store, const uint8_t digest[static DIGEST_SIZE], bool (*counts)(void *arg, const struct frame *frame),
+                void *arg, struct err *err);
 
 /** Every topic with its counts, in byte order of names. each: 0 = go on. May block. Topics not in the index yet are flushed first. */
 int store_topics(struct store *store, int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq), void *arg,

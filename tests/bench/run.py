@@ -191,6 +191,17 @@ def processes(opts, cli, store, results):
           % (row['p50_ms'], row['true_p50_ms'], bare), flush=True)
 
 
+def programs(opts, results):
+    """What the daemon's programs do, by the benchmarks of their own."""
+    import handlers
+    import idle
+    row = {'what': 'handlers'}
+    handlers.answering(opts, row)
+    handlers.reading(opts, row)
+    results.append(row)
+    idle.idle(opts, results)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--bin', default='build/release')
@@ -198,6 +209,8 @@ def main():
     p.add_argument('--rounds', type=int, default=5)
     p.add_argument('--seconds', type=int, default=2)
     p.add_argument('--frames', type=int, default=1000000)
+    p.add_argument('--appends', type=int, default=1000, help='that a handler answers, a round')
+    p.add_argument('--programs', type=int, default=200, help='services, and as many handlers, that are idle')
     p.add_argument('--json')
     p.add_argument('--xs', help="the peer's program, to run the same appends against")
     opts = p.parse_args()
@@ -212,6 +225,7 @@ def main():
             appends(opts, 'xs', opts.xs, results)
         serving(opts, cli, results)
         reading(opts, cli, results)
+        programs(opts, results)
     finally:
         shutil.rmtree(base, ignore_errors=True)
     if opts.json:

@@ -289,14 +289,15 @@ id_all() {
 @test "calls between definitions that follow each other at once are answered once each" {
     start
     for n in 1 2 3 4 5 6; do
-        echo "{\"topic\":\"xs.action.a.create\",\"content\":\"#!/bin/sh\\necho $n\"}"
+        printf '{"topic":"xs.action.a.create","content":"#!/bin/sh\\necho %d"}\n' "$n"
         echo '{"topic":"a.call"}'
     done | weir append "$store" --batch >/dev/null
     until_ok has_answers 6
     weir cat "$store" -T a.call | id_all >calls
     [ "$(answer "$(call a --no-content)" | text)" = 6 ]
     [ "$(wc -l <calls)" = 6 ]
-    for id in $(cat calls); do answer "$id" >>answers; done
+    mapfile -t ids <calls
+    for id in "${ids[@]}"; do answer "$id" >>answers; done
     [ "$(answer "$(tail -n 1 calls)" | text)" = 6 ]
     grep -F '"a.error"' answers | lacks '"error":"[^st]'
 }

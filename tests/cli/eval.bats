@@ -205,12 +205,19 @@ swept() {
 
 @test "a lost program is a cut answer, not an end" {
     start
+    supervisor=
+    started() { # the log comes a little later
+        local pid
+        pid=$(grep -o 'supervisor=[0-9]*$' s.log | tail -n 1 | cut -d= -f2)
+        [[ -n $pid && $pid != "$supervisor" ]] && supervisor=$pid
+    }
     for script in 'sleep 61' 'echo x; sleep 61'; do
         weir eval "$store" -c "echo \$\$ >'$dir/pid'; $script" >out 2>"$err" &
         client=$!
         until_ok test -s pid
         [ "$script" = 'sleep 61' ] || until_ok grep -q x out
-        kill -9 "$(grep -o 'supervisor=[0-9]*$' s.log | tail -n 1 | cut -d= -f2)"
+        until_ok started
+        kill -9 "$supervisor"
         status=0
         wait "$client" || status=$?
         [ "$status" -eq 125 ]

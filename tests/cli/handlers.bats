@@ -370,6 +370,25 @@ END
     [ "$(count poison.error)" -eq 1 ]
 }
 
+@test "resume, a stream that dies: its place does not move while it waits to be started again" {
+    start
+    define once '{"topics":"t","start":"resume","on_error":{"retry":{"times":1,"backoff_ms":1500}}}' <<'END'
+#!/bin/sh
+while read -r line; do
+    id=${line#*\"id\":\"} id=${id%%\"*}
+    case $line in
+    "{\"topic\":\"t\","*bad*) [ -e seen ] || { : >seen; exit 1; } ;;
+    "{\"topic\":\"t\","*) ;;
+    *) continue ;; # xs.threshold
+    esac
+    echo "{\"content\":\"ok\",\"ack\":\"$id\"}"
+done
+END
+    for meta in '"a"' '"bad"' '"c"'; do add t --meta "$meta"; done
+    until_ok has 3 once.out
+    [ "$(count xs.actor.once.retry)" -eq 1 ]
+}
+
 @test "held output has a bound" {
     start
     define hoarder '{"topics":"t","start":"resume","on_error":"stop"}' <<<'#!/bin/sh
@@ -497,8 +516,9 @@ echo '{"content":"x","ttl":"never"}'
 echo after
 read -r line
 END
-    weir cat "$store" -f -n -T other.topic --limit 1 >ephemeral &
+    weir cat "$store" -f -T other.topic --limit 1 >ephemeral 3>&- &
     reader=$!
+    until_ok grep -q xs.threshold ephemeral
     add t
     until_ok texts_have speak.out after
     weir cat "$store" -T speak.out >out

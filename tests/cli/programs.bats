@@ -193,8 +193,8 @@ dead() {
     await 1 a.recv
     add xs.service.a.term
     new=$(echo 'exec sleep 1000' | define xs.service.a.create)
-    weir list "$store" a >list
-    grep -q '"state":"starting"' list
+    weir list "$store" a >listed
+    grep -q '"state":"starting"' listed
     stop
     start
     [ "$(field xs.service.a.fin.term service_id)" = "$old" ]

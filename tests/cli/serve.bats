@@ -273,8 +273,57 @@ no_blobs() { [ "$(blobs)" -eq "${1:-0}" ]; }
     curl -s --data-binary @big "$url/body" | cmp - big
     curl -s "$url/plain"
     no_blobs 1
-    hash=$(weir last "$store" http.request --last 2 | head -n 1 | grep -o 'sha256-[^"]*')
+    hash=$(weir cat "$store" --topic http.request | head -n 1 | grep -o 'sha256-[^"]*')
     weir cas "$store" "$hash" | cmp - big
+}
+
+# flooding: a handler that answers every request by 12 MB in 200 frames.
+flooding() {
+    weir append "$store" xs.actor.flood.create --meta '{"topics":"http.request"}' >/dev/null <<'END'
+#!/usr/bin/env python3
+import json, sys
+for line in sys.stdin:
+    meta = {'request_id': json.loads(line)['id'], 'more': True}
+    for i in range(200):
+        meta['more'] = i < 199
+        print(json.dumps({'topic': 'http.response', 'ttl': 'ephemeral', 'meta': meta, 'content': 'z' * 60000}), flush=True)
+END
+    until_ok weir last "$store" xs.actor.flood.active
+}
+
+@test "a program waits for a client that takes its answer slowly" {
+    http
+    flooding
+    [ "$(curl -s --limit-rate 8M "$url/" | wc -c)" -eq 12000000 ]
+    lacks 'serve cut' "$store.log"
+}
+
+@test "a client that takes nothing holds up neither a replacement nor the end" {
+    http
+    flooding
+    python3 - "$port" 3>&- <<'END' &
+import socket, sys, time
+s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+s.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+open('asked', 'w').close()
+time.sleep(60)
+END
+    daemons+=("$!")
+    until_ok test -e asked
+    stuck() { # the log tells of frames of the answer, and of no more of them; how many there is room for is the sockets' business
+        local was
+        was=$(grep -c http.response "$store.log")
+        sleep 0.5
+        [[ $was -gt 0 && $was -lt 200 && $was == "$(grep -c http.response "$store.log")" ]]
+    }
+    until_ok stuck
+    begin=$SECONDS
+    flooding
+    until_ok weir last "$store" xs.actor.flood.replaced
+    stop
+    ((SECONDS - begin < 7))
+    lacks 'serve cut' "$store.log"
 }
 
 @test "the first responder claims the request; the other is ignored with a line in the log" {

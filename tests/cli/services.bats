@@ -196,6 +196,15 @@ END
     [ "$(count 'xs.service.a.active,xs.service.b.active')" = 2 ]
 }
 
+@test "a program that came to its limit of memory is told so" {
+    start
+    printf '#!/usr/bin/env python3\nprint(len(bytearray(500 << 20)))\n' |
+        weir append "$store" xs.service.big.create --meta '{"limits":{"memory":"100M"}}' >/dev/null
+    until_ok weir last "$store" xs.service.big.fin.error
+    # By a control group: its memory came to its limit; by address space: MemoryError.
+    weir last "$store" xs.service.big.fin.error | grep -qi memory
+}
+
 @test "restart always: retries with growing waits, then the end" {
     start
     service a '{"restart":{"policy":"always","backoff_ms":20,"max_backoff_ms":50,"max":3}}' <<<'exit 7'

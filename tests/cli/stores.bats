@@ -68,6 +68,31 @@ descriptors() {
     [ "$(ls "$dir/mine")" = file ]
 }
 
+@test "stores are asked for in the root store only" {
+    start
+    id=$(ask one create)
+    answer xs.store.one.active "$id"
+    fails 1 "in the root store: $store" weir append "$(path_of one)" xs.store.two.create --no-content
+    fails 1 "in the root store: $store" weir store add two --addr "$(path_of one)"
+    weir append "$(path_of one)" xs.storekeeper --no-content
+}
+
+@test "a store among another one's files is refused" {
+    start
+    id=$(ask outer create)
+    answer xs.store.outer.active "$id"
+    ln -s "$(path_of outer)/journal" "$dir/link"
+    for path in "$(path_of outer)/journal/x" "$(path_of outer)/cas/a/b" "$dir/link/x" "$store/index/x"; do
+        id=$(ask inner create --meta "{\"path\":\"$path\"}")
+        answer xs.store.inner.invalid "$id"
+        [ ! -e "$path" ]
+    done
+    weir last "$store" xs.store.inner.invalid | grep -q 'lies in the files of the store'
+    # Beside them there is room.
+    id=$(ask inner create --meta "{\"path\":\"$dir/journal/x\"}")
+    answer xs.store.inner.active "$id"
+}
+
 @test "a broken store is reported and skipped; the others start" {
     start
     good=$(ask good create)

@@ -39,7 +39,12 @@ listener.listen()
 FRAME = b'{"topic":"t","id":"03d4q1qhbiv09ovtuhokw5yxv","hash":null,"meta":null,"ttl":null}'
 MARK = FRAME.replace(b'"t"', b'"xs.threshold"') + b'\n'
 def serve(s):
-    while head := s.recv(65536):
+    wire = s.makefile('rb')
+    while head := wire.readline():
+        length = 0
+        while (line := wire.readline()) not in (b'\r\n', b''):
+            length = int(line.split(b':')[1]) if line.lower().startswith(b'content-length:') else length
+        wire.read(length)
         if head.startswith(b'POST'):
             s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n' % len(FRAME) + FRAME)
         else:
@@ -381,6 +386,20 @@ END
     fails 1 "over the store's own socket only" weir store add "$port" z
     weir list "$store" y | grep -q '"state":"active"'
     lacks '"x"\|"z"' <(weir list "$store" --all)
+}
+
+@test "list, stop: what anybody may append says nothing of programs" {
+    start "$store" --expose 127.0.0.1:0
+    until_ok grep -q xs.start "$store.log"
+    port=$(weir last "$store" xs.start | grep -o '127.0.0.1:[0-9]*')
+    weir service add "$store" y -- sleep 1000 >/dev/null
+    of=$(weir last "$store" xs.service.y.create | id_of)
+    weir append "$port" y.stop --no-content --meta "{\"service_id\":\"$of\",\"reason\":\"term\"}" >/dev/null
+    weir append "$port" y.terminate --no-content >/dev/null
+    weir list "$store" y | grep -q '"state":"active"'
+    run -0 weir stop "$store" y
+    [[ $output == *'"topic":"xs.service.y.fin.term"'* ]]
+    weir list "$store" y | grep -q '"state":"ended"'
 }
 
 @test "completion knows the words and the names of programs" {

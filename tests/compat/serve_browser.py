@@ -14,6 +14,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,7 +93,7 @@ class Browser:
         shell = 'exec "$0" "$@" 3<&%d 4>&%d' % (to_read, back_write)
         self.process = subprocess.Popen(['sh', '-c', shell, program, *args, 'about:blank'], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(to_read, back_write),
-                                        env=dict(os.environ, HOME=folder))
+                                        env=dict(os.environ, HOME=folder, TMPDIR=folder), start_new_session=True)
         os.close(to_read)
         os.close(back_write)
         self.number, self.pending, self.events, self.session = 0, b'', [], None
@@ -158,8 +159,17 @@ class Browser:
         return {e['params']['request']['url'] for e in self.events if e['method'] == 'Network.requestWillBeSent'}
 
     def end(self):
-        self.process.kill()
+        """All of its processes: those that it left write into its folder for a while."""
+        self._signal(signal.SIGKILL)
         self.process.wait()
+        until('the browser is gone', lambda: not self._signal(signal.SIGKILL))
+
+    def _signal(self, number):
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 def same(got, want, what):

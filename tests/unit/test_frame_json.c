@@ -91,6 +91,11 @@ static void test_extra_keys(void **state)
     check(&frame, FRAME_JSON_SEQ, HEAD "\"seq\":0}");
     frame.seq = UINT64_MAX;
     check(&frame, FRAME_JSON_SEQ, HEAD "\"seq\":18446744073709551615}");
+    check(&frame, FRAME_JSON_SEQ | FRAME_JSON_AUTHORITY, HEAD "\"seq\":18446744073709551615,\"authority\":\"none\"}");
+    frame.authority = AUTHORITY_EXEC;
+    check(&frame, FRAME_JSON_AUTHORITY, HEAD "\"authority\":\"exec\"}");
+    frame.authority = AUTHORITY_DAEMON;
+    check(&frame, FRAME_JSON_AUTHORITY, HEAD "\"authority\":\"daemon\"}");
     check(&frame, FRAME_JSON_TIMESTAMP, HEAD "\"timestamp\":\"2025-01-02T19:41:44.817+00:00\"}");
     frame.seq = 5;
     check(&frame, FRAME_JSON_SEQ | FRAME_JSON_TIMESTAMP,

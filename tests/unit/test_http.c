@@ -130,6 +130,27 @@ static void test_host(void **state)
              400, NULL);
 }
 
+/* Where the body ends is unclear, so nothing behind it is taken for a request. */
+static void test_unclear_end(void **state)
+{
+    (void)state;
+    const char *requests[] = {"POST /x HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                              "POST /x HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"};
+    for (int i = 0; i < 2; i++) {
+        CLEAN_BUF rest = BUF_INIT;
+        struct answer answer;
+        char byte;
+        int fd = rig_connect(rig, HTTP_VIA_UNIX);
+        say(fd, requests[i]);
+        assert_true(hear(fd, &answer, &rest, false));
+        assert_int_equal(answer.status, 400);
+        assert_non_null(strcasestr(buf_cstr(&answer.head), "connection: close"));
+        answer_finish(&answer);
+        assert_int_equal(recv(fd, &byte, 1, 0), 0);
+        close(fd);
+    }
+}
+
 static void test_bare_answers(void **state)
 {
     (void)state;
@@ -717,6 +738,7 @@ int main(void)
         CASE(test_byte_by_byte),
         CASE(test_raw_target),
         CASE(test_host),
+        CASE(test_unclear_end),
         CASE(test_bare_answers),
         CASE(test_streams),
         CASE(test_abort),

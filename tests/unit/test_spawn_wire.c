@@ -42,6 +42,7 @@ static const struct wire samples[] = {
     {.kind = WIRE_ENDED, .id = 11, .end = {.code = 255}},
     {.kind = WIRE_ENDED, .id = 12, .end = {.signalled = true, .code = 9}},
     {.kind = WIRE_ENDED, .id = 13, .end = {.lost = true}},
+    {.kind = WIRE_ENDED, .id = 14, .end = {.signalled = true, .starved = true, .code = 9}},
 };
 #define SAMPLES (sizeof(samples) / sizeof(samples[0]))
 
@@ -59,6 +60,7 @@ static void same(const struct wire *a, const struct wire *b)
     assert_true(a->descriptors == b->descriptors && a->confine == b->confine);
     assert_memory_equal(&a->limits, &b->limits, sizeof(a->limits));
     assert_true(a->end.signalled == b->end.signalled && a->end.lost == b->end.lost &&
+                a->end.starved == b->end.starved &&
                 a->end.code == b->end.code);
     assert_string_equal(a->text ? a->text : "", b->text ? b->text : "");
     assert_string_equal(a->program ? a->program : "", b->program ? b->program : "");
@@ -123,7 +125,7 @@ static void test_wrong_content(void **state)
     assert_int_equal(decode_changed(2, 4, 0), ERR_INVALID); /* kinds */
     assert_int_equal(decode_changed(2, 4, 7), ERR_INVALID);
     assert_int_equal(decode_changed(0, 13, 3), ERR_INVALID); /* flags */
-    assert_int_equal(decode_changed(7, 13, 4), ERR_INVALID);
+    assert_int_equal(decode_changed(7, 13, 8), ERR_INVALID);
     assert_int_equal(decode_changed(7, 16, 1), ERR_INVALID);          /* an exit code over 255 */
     assert_int_equal(decode_changed(0, 13 + 33 + 5, 0), ERR_INVALID); /* a NUL in a text */
     assert_int_equal(decode_changed(0, 13 + 33 + 4 + 7, 'x'), ERR_INVALID); /* none behind it */

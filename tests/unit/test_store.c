@@ -613,6 +613,39 @@ static int find_content(struct play *play, const char *text, enum store_place *p
     return r;
 }
 
+static bool lasts(void *arg, const struct frame *frame)
+{
+    (void)arg;
+    return frame->ttl.kind != TTL_EPHEMERAL;
+}
+
+static void put_blob(struct play *play, struct ttl ttl, uint8_t digest[static DIGEST_SIZE])
+{
+    struct store_frame blob = frame_in("t", ttl);
+    blob.has_hash = true;
+    blob.content_size = 1 << 20;
+    digest_of(blob.digest, "blob");
+    struct store_op op = {.kind = STORE_APPEND, .frames = &blob, .count = 1};
+    assert_int_equal(store_run(play->store, &op), 0);
+    memcpy(digest, blob.digest, DIGEST_SIZE);
+}
+
+/* Who asks says which frames count; a stored one in the index always does. */
+static void test_names(void **state)
+{
+    struct play *play = *state;
+    uint8_t digest[DIGEST_SIZE];
+    put_blob(play, (struct ttl){.kind = TTL_EPHEMERAL}, digest);
+    assert_int_equal(store_names(play->store, digest, NULL, NULL, NULL), 0);
+    assert_int_equal(store_names(play->store, digest, lasts, NULL, NULL), ERR_NOT_FOUND);
+    put_blob(play, FOREVER, digest);
+    assert_int_equal(store_names(play->store, digest, lasts, NULL, NULL), 0);
+    flush(play);
+    assert_int_equal(store_names(play->store, digest, lasts, NULL, NULL), 0);
+    play_reopen(play);
+    assert_int_equal(store_names(play->store, digest, lasts, NULL, NULL), 0);
+}
+
 static void test_contents(void **state)
 {
     struct play *play = *state;
@@ -784,6 +817,7 @@ int main(void)
         CASE(test_import_restores_seqs),
         CASE(test_import_below_a_synthetic_id),
         CASE(test_remove),
+        CASE(test_names),
         CASE(test_contents),
         CASE(test_sweep),
         CASE(test_stat_and_topics),
