@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 
 # --- what there is to build: a room is a folder, its sources are all its .c files -----------------
 
-ROOMS    := base cas store client daemon daemon/run daemon/serve cmd
+ROOMS    := base cas store client daemon daemon/http daemon/groups daemon/run daemon/serve cmd
 MAINS    := daemon/main.c cmd/main.c
 sources   = $(sort $(foreach room,$(1),$(wildcard $(room)/*.c)))
 objects   = $(patsubst %.c,$(B)/%.o,$(1))
@@ -114,7 +114,7 @@ all: $(PROGRAMS) $(B)/libweir.a $(B)/weir.pc
 tests: all $(TEST_PROGRAMS) $(SHIM)
 
 CLIENT_OBJ := $(call objects,$(call sources,client base))
-DAEMON_OBJ := $(call objects,$(call sources,daemon daemon/run daemon/serve store cas base))
+DAEMON_OBJ := $(call objects,$(call sources,daemon daemon/http daemon/groups daemon/run daemon/serve store cas base))
 CMD_OBJ    := $(call objects,$(call sources,cmd))
 ROOMS_OBJ  := $(call objects,$(filter-out $(MAINS),$(call sources,$(ROOMS))))
 

@@ -6,7 +6,7 @@
 
 #include "base/frame_json.h"
 #include "base/text.h"
-#include "daemon/group_reader.h"
+#include "daemon/groups/group_reader.h"
 #include "daemon/reader.h"
 
 /* --- GET /

@@ -8,9 +8,9 @@
 
 #include <uv.h>
 
-#include "daemon/guard.h"
-#include "daemon/http.h"
-#include "daemon/listen.h"
+#include "daemon/http/guard.h"
+#include "daemon/http/http.h"
+#include "daemon/http/listen.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/submit.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "daemon/groups.h"
+#include "daemon/groups/groups.h"
 
 static void pump(struct intake *in);
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "daemon/check.h"
-#include "daemon/listen.h"
+#include "daemon/http/listen.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/options.h"

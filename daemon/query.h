@@ -37,7 +37,7 @@ enum query_key {
     QUERY_CPU = 1 << 24,     /**< `cpu_s` */
     QUERY_PROCESSES = 1 << 25,
     QUERY_CONFINE = 1 << 26, /**< a flag: empty, true, yes, 1, false, no or 0 */
-    QUERY_GROUP = 1 << 28,   /**< a group is read; see daemon/group_config.h */
+    QUERY_GROUP = 1 << 28,   /**< a group is read; see daemon/groups/group_config.h */
     QUERY_ARG = 1 << 27,     /**< an argument of a program; may be there many times */
     QUERY_AUTHORITY = 1 << 29,
 };

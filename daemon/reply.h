@@ -5,7 +5,7 @@
 #define DAEMON_REPLY_H
 
 #include "base/buf.h"
-#include "daemon/http.h"
+#include "daemon/http/http.h"
 
 /** HTTP status of an error code. */
 int reply_status(int code);

@@ -9,7 +9,7 @@
 
 #include "daemon/exchange.h"
 #include "daemon/feed.h"
-#include "daemon/groups.h"
+#include "daemon/groups/groups.h"
 #include "daemon/run/scratch.h"
 #include "daemon/sweep.h"
 

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "daemon/http.h"
+#include "daemon/http/http.h"
 
 static struct blob *blob_of(struct job *job)
 {

@@ -11,7 +11,7 @@
 #define DAEMON_SERVE_REQUEST_H
 
 #include "base/buf.h"
-#include "daemon/http.h"
+#include "daemon/http/http.h"
 
 /** Appends it. ERR_TOO_LARGE above META_MAX; -ENOMEM. */
 int request_meta(struct buf *out, const struct http_req *req, struct err *err);

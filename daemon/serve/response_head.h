@@ -10,7 +10,7 @@
 #include <weir/frame.h>
 
 #include "base/buf.h"
-#include "daemon/http.h"
+#include "daemon/http/http.h"
 
 /** What every frame of an answer says. */
 struct response_tag {

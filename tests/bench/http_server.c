@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "daemon/http.h"
-#include "daemon/listen.h"
+#include "daemon/http/http.h"
+#include "daemon/http/listen.h"
 
 static struct http_server *server;
 static struct http_door door;

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
-#include "daemon/http.h"
+#include "daemon/http/http.h"
 
 struct rig {
     uv_loop_t loop;

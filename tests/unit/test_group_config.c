@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/group_config.h"
+#include "daemon/groups/group_config.h"
 
 static int parse(struct group_config *config, const char *json, struct group_place *place)
 {

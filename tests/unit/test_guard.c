@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "daemon/guard.h"
+#include "daemon/http/guard.h"
 
-/* The guard sees requests through daemon/http.h alone; these five calls are all it makes. */
+/* The guard sees requests through daemon/http/http.h alone; these five calls are all it makes. */
 struct http_req {
     enum http_via via;
     enum http_method method;

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/listen.h"
+#include "daemon/http/listen.h"
 #include "daemon/systemd.h"
 
 static uv_loop_t loop;
