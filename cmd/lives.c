@@ -138,11 +138,11 @@ static void take_end(struct life *life, enum life_state state, const struct fram
 }
 
 /* A newer one that was asked for while this one was on its way out is still to come. */
-static void take_fin(struct life *life, enum life_state state, const struct life_words *words,
-                     const struct frame_parts *frame)
+static void take_fin_term(struct life *life, const struct life_words *words,
+                          const struct frame_parts *frame)
 {
     bool newer = life->pending && memcmp(life->asked, words->of.ptr, ID_TEXT_LEN) > 0;
-    take_end(life, newer ? STATE_STARTING : state, frame);
+    take_end(life, newer ? STATE_STARTING : STATE_ENDED, frame);
     life->pending = newer;
     if (newer)
         buf_reset(&life->error);
@@ -159,14 +159,14 @@ static void take_answer(struct life *life, const struct life_words *words,
         take_invalid(life, words, frame);
         break;
     case LIFE_FIN_OK:
-        take_fin(life, STATE_FINISHED, words, frame);
+        take_end(life, STATE_FINISHED, frame);
         break;
     case LIFE_FIN_ERROR:
-        take_fin(life, STATE_FAILED, words, frame);
+        take_end(life, STATE_FAILED, frame);
         break;
     case LIFE_FIN_TERM:
     case LIFE_FIN_DELETED:
-        take_fin(life, STATE_ENDED, words, frame);
+        take_fin_term(life, words, frame);
         break;
     case LIFE_STOPPED:
         set_state(life, STATE_STOPPED, frame);

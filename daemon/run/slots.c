@@ -13,8 +13,8 @@ static void proved(struct slots *slots, struct frame_id of, bool good)
         slots->pending = ID_MIN;
 }
 
-/* A newer one that was asked for while this one was on its way out is still to be tried. */
-static void over(struct slots *slots, struct frame_id of)
+/* The term itself cleared both: what is pending now was asked for while this one was on its way out. */
+static void ended_as_asked(struct slots *slots, struct frame_id of)
 {
     slots->confirmed = ID_MIN;
     if (id_cmp(slots->pending, of) <= 0)
@@ -32,12 +32,12 @@ void slots_apply(struct slots *slots, enum program_event event, struct frame_id 
         proved(slots, of, event == EVENT_ACTIVE);
         break;
     case EVENT_TERM:
-        *slots = (struct slots){0};
-        break;
     case EVENT_FIN_OK:
     case EVENT_FIN_ERROR:
+        *slots = (struct slots){0};
+        break;
     case EVENT_FIN_TERM:
-        over(slots, of);
+        ended_as_asked(slots, of);
         break;
     case EVENT_REPLACED:
     case EVENT_STOPPED:

@@ -4,8 +4,7 @@
  *   create               pending = it
  *   active of X          confirmed = X; pending = none if it was X
  *   invalid of X         pending = none if it was X
- *   term                 both none
- *   fin.* of X           confirmed = none; pending = none unless it is newer than X: a program may take
+ *   term, fin.*          both none; but fin.term of X leaves a newer pending one alone: a program may take
  *                        its time to end, and be defined again meanwhile
  *   replaced, stopped, retry   nothing
  *

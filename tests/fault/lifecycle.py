@@ -39,7 +39,9 @@ class Model:
             self.pending = None if self.pending == of else self.pending
         elif event == 'invalid':
             self.pending = None if self.pending == of else self.pending
-        elif event in ('fin.ok', 'fin.error', 'fin.term'):
+        elif event in ('fin.ok', 'fin.error'):
+            self.confirmed = self.pending = None
+        elif event == 'fin.term':
             self.confirmed = None
             if self.pending is not None and self.pending <= of:
                 self.pending = None

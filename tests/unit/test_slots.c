@@ -51,13 +51,13 @@ static const struct {
     {"c1a1o1", '0', '0'},
     {"c1a1e1", '0', '0'},
     {"c1a1f1", '0', '0'},
-    {"c1a1c2e1", '2', '0'},       /* the end of the old one is not that of the newer */
-    {"c1a1c2o1", '2', '0'},
+    {"c1a1c2e1", '0', '0'},
+    {"c1a1c2o1", '0', '0'},
     {"c1a1t0c2f1", '2', '0'},     /* it took its time to end */
     {"c1t0c2f1", '2', '0'},
     {"c1a1t0c2f1t0", '0', '0'},
     {"c1a1c2f2", '0', '0'},
-    {"c1a1c2a2c3e2", '3', '0'},
+    {"c1a1c2a2c3e2", '0', '0'},
     {"c1a1r1", '1', '0'},         /* replaced says nothing: the newer one's active does */
     {"c1a1c2r1", '2', '1'},
     {"c1a1c2r1a2", '2', '0'},
