@@ -8,8 +8,10 @@
 #include "daemon/exchange.h"
 #include "daemon/meta.h"
 #include "daemon/recall.h"
+#include "daemon/run/words.h"
 #include "daemon/upload.h"
 
+#define URGENT_META_MAX 4096
 #define KEYS (QUERY_TIMESTAMP | QUERY_SEQ | QUERY_CONDITIONS)
 
 struct append {
@@ -182,6 +184,14 @@ static int check_store(const struct site *site, struct span topic, struct err *e
     return err_set(err, ERR_FORBIDDEN, "stores are asked for in the root store: %s", site->daemon->root->path);
 }
 
+/* On a full disk a program that fills it can still be ended. */
+static bool ends_program(const struct append *a)
+{
+    struct words words;
+    return a->submission.op.authority == AUTHORITY_EXEC && a->meta.len < URGENT_META_MAX &&
+           words_parse(&words, a->frame.topic) && words.event == EVENT_TERM;
+}
+
 static int begin_with(struct append *a, unsigned keys, struct err *err)
 {
     struct exchange *x = &a->x;
@@ -210,6 +220,7 @@ static int begin_with(struct append *a, unsigned keys, struct err *err)
     a->frame.ttl = x->query.given & (QUERY_TTL | QUERY_TTL_OLD) ? x->query.ttl
                                                                 : (struct ttl){.kind = TTL_FOREVER};
     exchange_conditions(x, &a->submission.op);
+    a->submission.op.urgent = ends_program(a);
     return 0;
 }
 

@@ -365,6 +365,7 @@ int emit_put(struct emit *emit, const struct emit_frame *frames, size_t count,
     put->arg = arg;
     put->submission.op = (struct store_op){.kind = STORE_APPEND,
                                            .authority = emit->options.authority,
+                                           .urgent = emit->options.urgent,
                                            .frames = put->frames,
                                            .count = count,
                                            .marks = mark ? &put->mark : NULL,

@@ -35,6 +35,7 @@ struct emit_result {
 struct emit_options {
     struct site *site;
     enum authority authority;
+    bool urgent; /**< as of struct store_op */
     void (*room)(void *arg); /**< emit_full has become false again; may be NULL */
     void *arg;
 };

@@ -83,7 +83,7 @@ static int obstacle(const struct group *group, struct store *store, const struct
     memcpy(text, store->reason, ERR_TEXT_SIZE);
     if (store->read_only)
         r = ERR_UNAVAILABLE;
-    else if (store->reserve_used && op->kind != STORE_REMOVE)
+    else if (store->reserve_used && op->kind != STORE_REMOVE && !op->urgent)
         r = ERR_FULL;
     else if (over)
         r = store->index_error ? ERR_FULL : ERR_END;

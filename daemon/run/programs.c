@@ -209,7 +209,8 @@ int programs_start(struct site *site, void (*ready)(void *arg), void *arg, struc
     struct programs *all = calloc(1, sizeof(*all));
     if (!all)
         return err_set(err, -ENOMEM, "no memory for the programs");
-    const struct emit_options emit = {.site = site, .authority = AUTHORITY_DAEMON};
+    const struct emit_options emit = {
+        .site = site, .authority = AUTHORITY_DAEMON, .urgent = true};
     all->site = site;
     all->ready = ready;
     all->ready_arg = arg;

@@ -104,6 +104,7 @@ struct store_mark {
 struct store_op {
     enum store_op_kind kind;
     enum authority authority;
+    bool urgent; /**< APPEND: may use the room kept back for a full disk, as removals may. For small ones that make room */
     struct store_frame *frames;
     size_t count;
     /** APPEND, IMPORT: marks that change in the same record as the frames are stored in, all or nothing. `count` may then be 0.

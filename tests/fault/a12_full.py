@@ -88,6 +88,44 @@ def one_round(daemon, disk, acked, removed, quarter):
     return '%d acked' % len(acked)
 
 
+RUNAWAY = b'#!/bin/sh\nyes "$(head -c 60000 /dev/zero | tr "\\0" x)"\n'
+
+
+def until(what, condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        claim(time.monotonic() < deadline, '%s', what)
+        time.sleep(0.02)  # polled as a client would
+
+
+def programs_of(store):
+    """Processes whose command line names the store's directory of programs."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open('/proc/%s/cmdline' % pid, 'rb') as file:
+                if os.path.join(store, 'run').encode() in file.read():
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def runaway(daemon, disk, store):
+    """A service that fills the disk is ended on the full disk; its end is told when there is room."""
+    client = daemon.client()
+    disk.load(40)
+    answer = client.append('xs.service.runaway.create', RUNAWAY)
+    claim(answer.status == 200, 'the definition is answered with %d %r', answer.status, answer.body[:200])
+    until('the service does not fill the disk', lambda: client.append('probe', b'x' * 1000).status == 507)
+    claim(programs_of(store), 'the service does not run')
+    until('the term is refused for ever', lambda: client.append('xs.service.runaway.term', b'').status == 200)
+    until('the service goes on', lambda: not programs_of(store), 5.0)
+    disk.unload()
+    until('its end is not told', lambda: client.request('GET', '/last/xs.service.runaway.fin.term').status == 200)
+    client.close()
+
+
 def run(opts, report, tmp):
     try:
         disk = FullDisk(os.path.join(tmp, 'disk'), opts.size)
@@ -100,6 +138,7 @@ def run(opts, report, tmp):
     try:
         with Daemon(opts.weird, store) as daemon:
             daemon.ready()
+            report.case('full by a service, which is ended', runaway, daemon, disk, store)
             for number in range(opts.times):
                 report.case('full and back %d' % (number + 1), one_round, daemon, disk, acked, removed, opts.size // 4)
             report.case('full, then a clean stop', daemon.stop)
