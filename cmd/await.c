@@ -26,7 +26,7 @@ static int wait_for_data(struct weir *w, uint64_t deadline_us, struct err *err)
             return 0;
         if (n == 0)
             return err_set(err, -ETIMEDOUT, "no answer came in time");
-        if (errno != EINTR)
+        if (errno != EINTR && errno != EAGAIN)
             return err_sys(err, errno, "poll");
     }
 }

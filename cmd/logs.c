@@ -66,6 +66,25 @@ static int put_member(struct buf *out, struct span meta, const char *key, const 
     return rc == 0 ? human_bytes(out, buf_span(&text)) : rc;
 }
 
+/* Each of its lines below the event, indented. */
+static int put_stderr(struct buf *out, struct span meta)
+{
+    CLEAN_BUF text = BUF_INIT;
+    int rc = 0;
+    if (!meta_text(meta, "stderr", &text))
+        return 0;
+    for (struct span rest = buf_span(&text); rc == 0 && rest.len > 0;) {
+        const uint8_t *end = memchr(rest.ptr, '\n', rest.len);
+        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
+        rc = buf_add_str(out, "\n    ");
+        if (rc == 0)
+            rc = human_bytes(out, span_of(rest.ptr, len));
+        len += end != NULL;
+        rest = span_of(rest.ptr + len, rest.len - len);
+    }
+    return rc;
+}
+
 /* TIME  WHAT: ERROR, and the last of its standard error below */
 static int put_event(struct buf *out, const struct frame_parts *frame, const char *what)
 {
@@ -79,7 +98,7 @@ static int put_event(struct buf *out, const struct frame_parts *frame, const cha
     if (rc == 0)
         rc = put_member(out, frame->meta, "notes", " ");
     if (rc == 0)
-        rc = put_member(out, frame->meta, "stderr", "\n    ");
+        rc = put_stderr(out, frame->meta);
     return rc == 0 ? buf_add_str(out, "\n") : rc;
 }
 

@@ -317,6 +317,10 @@ END
     NO_COLOR=1 on_terminal 'weir logs fail' >out
     grep -qE '^[0-9-]{10} [0-9:.]{12}  error: exited with 3 at frame [0-9a-z]{25}$' out
     grep -qx '    why' out
+    weir action add twice -- sh -c 'echo one >&2; echo two >&2; exit 3' >/dev/null
+    fails 3 two weir call twice
+    NO_COLOR=1 on_terminal 'weir logs twice' >out
+    [ "$(grep -cx '    one\|    two' out)" -eq 2 ]
     fails 1 'nothing is said of a program service/fail' weir logs service/fail
     fails 1 'nothing is said' weir logs none
 }
