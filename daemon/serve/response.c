@@ -272,6 +272,8 @@ bool response_frame(void *arg, const struct frame *frame)
     struct serve *serve = arg;
     struct response_tag tag;
     serve->seen = frame->id;
+    if (serve->open > 0)
+        store_hold(serve->site->store, &serve->unread, frame->id);
     if (!response_tag(&tag, frame))
         return true;
     struct visit *visit = visit_find(serve, tag.request);

@@ -183,7 +183,8 @@ static void gone(struct caller *caller, bool complete)
     struct visit *visit = (struct visit *)caller;
     bool answered_well = complete && visit->claimed && visit->ended;
     visit->req = NULL;
-    visit->serve->open--;
+    if (--visit->serve->open == 0)
+        store_unhold(visit->serve->site->store, &visit->serve->unread);
     leave(visit);
     if (visit->known && !answered_well)
         tell_disconnect(visit);
@@ -326,7 +327,8 @@ static struct visit *make_visit(struct serve *serve, struct http_req *req)
                                     .released = content_released,
                                     .owner = visit};
     serve_hold(serve);
-    serve->open++;
+    if (serve->open++ == 0)
+        store_hold(serve->site->store, &serve->unread, pump_position(serve->responses));
     http_set_state(req, &visit->caller);
     return visit;
 }

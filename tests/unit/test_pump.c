@@ -251,8 +251,8 @@ static void start(struct taker *taker, bool follow)
 static void run_until(struct taker *taker, unsigned frames)
 {
     while (taker->frames < frames) {
+        pump_resume(taker->pump); /* it may have said no already, and then nothing else would wake the loop */
         uv_run(&loop, UV_RUN_ONCE);
-        pump_resume(taker->pump);
     }
 }
 
