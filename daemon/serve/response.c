@@ -272,10 +272,12 @@ bool response_frame(void *arg, const struct frame *frame)
     struct serve *serve = arg;
     struct response_tag tag;
     serve->seen = frame->id;
-    if (serve->open > 0)
-        store_hold(serve->site->store, &serve->unread, frame->id);
     if (!response_tag(&tag, frame))
         return true;
+    if (serve->streaming || (tag.more && serve->open > 0)) {
+        store_hold(serve->site->store, &serve->unread, frame->id);
+        serve->streaming = true;
+    }
     struct visit *visit = visit_find(serve, tag.request);
     if (visit && !visit->req)
         visit = NULL; /* late: the request is over */

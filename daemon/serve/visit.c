@@ -183,8 +183,10 @@ static void gone(struct caller *caller, bool complete)
     struct visit *visit = (struct visit *)caller;
     bool answered_well = complete && visit->claimed && visit->ended;
     visit->req = NULL;
-    if (--visit->serve->open == 0)
+    if (--visit->serve->open == 0 && visit->serve->streaming) {
         store_unhold(visit->serve->site->store, &visit->serve->unread);
+        visit->serve->streaming = false;
+    }
     leave(visit);
     if (visit->known && !answered_well)
         tell_disconnect(visit);
@@ -327,8 +329,7 @@ static struct visit *make_visit(struct serve *serve, struct http_req *req)
                                     .released = content_released,
                                     .owner = visit};
     serve_hold(serve);
-    if (serve->open++ == 0)
-        store_hold(serve->site->store, &serve->unread, pump_position(serve->responses));
+    serve->open++;
     http_set_state(req, &visit->caller);
     return visit;
 }

@@ -49,7 +49,8 @@ struct serve {
     struct store_hold kept[2]; /* one in force, from the oldest of waiting on */
     unsigned kept_now;
     bool keeping;
-    struct store_hold unread; /* with open requests: from the newest response looked at on, so that none is lost */
+    struct store_hold unread; /* while answers are streamed: from the newest looked at on, so that none is lost */
+    bool streaming;           /* it is held */
     struct pump *responses;
     struct frame_id seen; /* the newest response */
     struct emit *emit;
