@@ -297,7 +297,9 @@ ids_in() {
     until_ok has a 2
     weir ack "$store" g "$id"
     weir groups "$store" remove g
-    run -1 wait "$member"
+    status=0
+    wait "$member" || status=$? # `run' is a shell of its own, which cannot wait for our children
+    [ "$status" -eq 1 ]
     [ -s a.err ]
     fails 1 "no group g" weir ack "$store" g "$id"
 }

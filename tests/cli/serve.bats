@@ -419,7 +419,8 @@ END
     stop
     wait "$asking"
     [ "$(<code)" = 503 ]
-    run wait "$streaming"
+    status=0
+    wait "$streaming" || status=$?
     [ "$status" -ne 0 ]
 }
 
