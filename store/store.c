@@ -355,13 +355,14 @@ int store_stat(struct store *store, struct store_stat *out, struct err *err)
 
 void store_hold(struct store *store, struct store_hold *hold, struct frame_id from)
 {
-    tail_hold(&store->tail, hold, from);
+    if (tail_hold(&store->tail, hold, from))
+        workers_index(store, 0); /* which frees what was held, so that this thread need not */
 }
 
 void store_unhold(struct store *store, struct store_hold *hold)
 {
-    tail_unhold(&store->tail, hold);
-    workers_index(store, 0); /* which frees what was held, so that this thread need not */
+    if (tail_unhold(&store->tail, hold))
+        workers_index(store, 0);
 }
 
 int store_sweep(struct store *store, uint64_t loose_age_ms, struct err *err)

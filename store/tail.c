@@ -353,7 +353,7 @@ static void unlink_hold(struct store_hold *hold)
     hold->prev = hold->next = NULL;
 }
 
-void tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from)
+bool tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from)
 {
     pthread_mutex_lock(&tail->lock);
     unlink_hold(hold);
@@ -361,15 +361,19 @@ void tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from)
     hold->prev->next = hold;
     tail->holds.prev = hold;
     find_lowest(tail);
+    bool over = is_over(tail);
     pthread_mutex_unlock(&tail->lock);
+    return over;
 }
 
-void tail_unhold(struct tail *tail, struct store_hold *hold)
+bool tail_unhold(struct tail *tail, struct store_hold *hold)
 {
     pthread_mutex_lock(&tail->lock);
     unlink_hold(hold);
     find_lowest(tail);
+    bool over = is_over(tail);
     pthread_mutex_unlock(&tail->lock);
+    return over;
 }
 
 /* --- readers ------------------------------------------------------------------------------ */

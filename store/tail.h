@@ -127,10 +127,10 @@ void tail_evict(struct tail *tail, uint64_t number);
 /** Evicts within the budget what piled up while it was held. */
 void tail_trim(struct tail *tail);
 
-/** Holds from an id on; one that is held already moves. */
-void tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from);
-/** Ends a hold, if it is held. What it kept goes with the next trims. */
-void tail_unhold(struct tail *tail, struct store_hold *hold);
+/** Holds from an id on; one that is held already moves. True: something was kept by it alone, and tail_trim is due. */
+bool tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from);
+/** Ends a hold, if it is held. Returns as above. */
+bool tail_unhold(struct tail *tail, struct store_hold *hold);
 
 void tail_pin(struct tail *tail, struct tail_pin *pin);
 void tail_unpin(struct tail *tail, struct tail_pin *pin);

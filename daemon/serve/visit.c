@@ -45,20 +45,17 @@ static void leave_table(struct visit *visit)
     visit->in_table = false;
 }
 
-/* The store keeps ephemeral frames from the oldest one's on. The new hold comes before the old one goes. */
+/* The store keeps ephemeral frames from the oldest one's on. */
 static void keep_frames(struct serve *serve)
 {
     const struct visit *oldest = serve->waiting.first;
-    struct store_hold *now = &serve->kept[serve->kept_now];
-    if (oldest && serve->keeping && id_cmp(now->from, oldest->floor) == 0)
+    if (oldest && serve->keeping && id_cmp(serve->kept.from, oldest->floor) == 0)
         return;
-    unsigned other = serve->kept_now ^ 1;
     if (oldest)
-        store_hold(serve->site->store, &serve->kept[other], oldest->floor);
-    if (serve->keeping)
-        store_unhold(serve->site->store, now);
+        store_hold(serve->site->store, &serve->kept, oldest->floor);
+    else
+        store_unhold(serve->site->store, &serve->kept);
     serve->keeping = oldest != NULL;
-    serve->kept_now = other;
 }
 
 static void on_clock(uv_timer_t *clock);

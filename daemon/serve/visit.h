@@ -46,8 +46,7 @@ struct serve {
     struct visit_list waiting;
     struct visit_list holding; /* those that hold their program back */
     uv_timer_t patience;       /* with the oldest of holding */
-    struct store_hold kept[2]; /* one in force, from the oldest of waiting on */
-    unsigned kept_now;
+    struct store_hold kept; /* from the oldest of waiting on */
     bool keeping;
     struct store_hold unread; /* while answers are streamed: from the newest looked at on, so that none is lost */
     bool streaming;           /* it is held */
