@@ -46,39 +46,57 @@ static void tick(uv_timer_t *timer);
 
 /* --- answers ------------------------------------------------------------------------------------------ */
 
-static int put_meta(struct buf *out, const struct entry *e, const char *error)
+/* What is said of a store: the frame that named it, the one it happened for (zero = none), and its path or what is wrong. */
+struct telling {
+    struct span name;
+    struct frame_id of, cause;
+    const char *event, *key, *value;
+    struct ttl ttl;
+};
+
+static int put_meta(struct buf *out, const struct telling *t)
 {
     char id[ID_TEXT_LEN + 1];
-    id_format(id, e->attached->created);
+    id_format(id, t->of);
     int rc = buf_addf(out, "{\"store_id\":\"%s\"", id);
-    if (rc == 0 && !id_is_zero(e->cause)) {
-        id_format(id, e->cause);
+    if (rc == 0 && !id_is_zero(t->cause)) {
+        id_format(id, t->cause);
         rc = buf_addf(out, ",\"frame_id\":\"%s\"", id);
     }
     if (rc == 0)
-        rc = buf_add_str(out, error ? ",\"error\":" : ",\"path\":");
+        rc = buf_addf(out, ",\"%s\":", t->key);
     if (rc == 0)
-        rc = json_put_string(out, span_str(error ? error : e->attached->site.path));
+        rc = json_put_string(out, span_str(t->value));
     return rc == 0 ? buf_add_str(out, "}") : rc;
+}
+
+static void put(struct stores *stores, const struct telling *t)
+{
+    CLEAN_BUF topic = BUF_INIT;
+    CLEAN_BUF meta = BUF_INIT;
+    int rc = buf_addf(&topic, "xs.store.%.*s.%s", SPAN_ARG(t->name), t->event);
+    if (rc == 0)
+        rc = put_meta(&meta, t);
+    struct emit_frame frame = {
+        .topic = buf_span(&topic), .meta = buf_span(&meta), .ttl = t->ttl};
+    if (rc == 0)
+        rc = emit_put(stores->out, &frame, 1, NULL, NULL, NULL);
+    if (rc < 0)
+        log_say(stores->root->daemon->log, LOG_ERROR, "stores", "not_told=%.*s.%s", SPAN_ARG(t->name),
+                t->event);
 }
 
 static void tell(struct stores *stores, const struct entry *e, const char *event, const char *error)
 {
-    CLEAN_BUF topic = BUF_INIT;
-    CLEAN_BUF meta = BUF_INIT;
-    int rc = buf_addf(&topic, "xs.store.%s.%s", e->attached->name, event);
-    if (rc == 0)
-        rc = put_meta(&meta, e, error);
-    struct emit_frame frame = {.topic = buf_span(&topic),
-                               .meta = buf_span(&meta),
-                               .ttl = {.kind = TTL_FOREVER}};
-    if (e->confirmed && !strcmp(event, "active")) /* said at every start */
-        frame.ttl = (struct ttl){.kind = TTL_LAST, .value = ACTIVE_KEPT};
-    if (rc == 0)
-        rc = emit_put(stores->out, &frame, 1, NULL, NULL, NULL);
-    if (rc < 0)
-        log_say(stores->root->daemon->log, LOG_ERROR, "stores", "not_told=%s.%s", e->attached->name,
-                event);
+    bool again = e->confirmed && !strcmp(event, "active"); /* said at every start */
+    put(stores, &(struct telling){.name = span_str(e->attached->name),
+                                  .of = e->attached->created,
+                                  .cause = e->cause,
+                                  .event = event,
+                                  .key = error ? "error" : "path",
+                                  .value = error ? error : e->attached->site.path,
+                                  .ttl = {.kind = again ? TTL_LAST : TTL_FOREVER,
+                                          .value = again ? ACTIVE_KEPT : 0}});
 }
 
 static void tick_in(struct stores *stores, uint64_t ms)
@@ -209,21 +227,12 @@ static struct entry *add(struct stores *stores, const struct stores_ask *ask, bo
 
 static void refuse(struct stores *stores, const struct stores_ask *ask, const char *why)
 {
-    char id[ID_TEXT_LEN + 1];
-    CLEAN_BUF topic = BUF_INIT;
-    CLEAN_BUF meta = BUF_INIT;
-    id_format(id, ask->id);
-    int rc = buf_addf(&topic, "xs.store.%.*s.invalid", SPAN_ARG(ask->name));
-    if (rc == 0)
-        rc = buf_addf(&meta, "{\"store_id\":\"%s\",\"error\":", id);
-    if (rc == 0)
-        rc = json_put_string(&meta, span_str(why));
-    if (rc == 0)
-        rc = buf_add_str(&meta, "}");
-    struct emit_frame frame = {
-        .topic = buf_span(&topic), .meta = buf_span(&meta), .ttl = {.kind = TTL_FOREVER}};
-    if (rc == 0)
-        emit_put(stores->out, &frame, 1, NULL, NULL, NULL);
+    put(stores, &(struct telling){.name = ask->name,
+                                  .of = ask->id,
+                                  .event = "invalid",
+                                  .key = "error",
+                                  .value = why,
+                                  .ttl = {.kind = TTL_FOREVER}});
 }
 
 /* A newer create while an older one of the name has not been answered: the older is dropped. */

@@ -3,13 +3,10 @@
  */
 #include "daemon/run/handler.h"
 
-#include <stdio.h>
-
 #include "base/json.h"
-#include "daemon/run/programs.h"
+#include "daemon/run/hops.h"
 
 #define SETTLE_MS 1000 /* a mark follows what was passed over at most so often */
-#define CALM_MS 60000  /* what a program does so long after its last frame is not that frame's doing */
 
 /* --- which frames ---------------------------------------------------------------------------------- */
 
@@ -57,37 +54,13 @@ static bool is_wanted(const struct handler *h, const struct frame *frame)
 
 /* --- hops ------------------------------------------------------------------------------------------ */
 
-static void calm(uv_timer_t *timer)
-{
-    struct handler *h = timer->data;
-    h->base.origin.hops = 1;
-}
-
-static void tell_loop(struct handler *h, const struct frame *frame)
-{
-    char text[ERR_TEXT_SIZE];
-    snprintf(text, sizeof(text),
-             "the frame comes out of a loop of programs that answer each other, last of %.*s: it is "
-             "not handed over",
-             SPAN_ARG(frame->origin));
-    handler_error(
-        h, &(struct failure){.error = span_str(text), .has_frame = true, .frame = frame->id}, NULL);
-}
-
 bool handler_hop(struct handler *h, const struct frame *frame)
 {
-    unsigned *hops = &h->base.origin.hops;
-    if (frame->origin.len == 0) {
-        *hops = 1;
+    char text[ERR_TEXT_SIZE];
+    if (hops_take(&h->base, &h->calm, frame, text))
         return true;
-    }
-    *hops = programs_hops(h->base.programs, frame->origin) + 1;
-    uv_timer_start(&h->calm, calm, CALM_MS, 0);
-    if (*hops <= HOPS_MAX)
-        return true;
-    /* Our error frame is one hop further, and those who get it are silent. */
-    if (*hops == HOPS_MAX + 1)
-        tell_loop(h, frame);
+    if (text[0])
+        handler_error(h, &(struct failure){.error = span_str(text), .has_frame = true, .frame = frame->id}, NULL);
     return false;
 }
 

@@ -8,14 +8,12 @@
  * and what came back.
  */
 #include <errno.h>
-#include <stdio.h>
 
-#include "daemon/run/programs.h"
+#include "daemon/run/hops.h"
 #include "daemon/run/service.h"
 
 #define WRITE_MAX (64 * 1024)
 #define FLIGHT_MAX (512 * 1024) /* more than a pipe holds, with what the process keeps behind it */
-#define CALM_MS 60000 /* what it does so long after its last frame is not that frame's doing */
 
 static struct service *service_of(struct job *job)
 {
@@ -135,36 +133,14 @@ static void read_on(struct service *s)
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
-static void calm(uv_timer_t *timer)
-{
-    struct service *s = timer->data;
-    s->base.origin.hops = 1;
-}
-
-static void tell_loop(struct service *s, const struct frame *frame)
-{
-    char text[ERR_TEXT_SIZE];
-    snprintf(text, sizeof(text),
-             "the frame comes out of a loop of programs that answer each other, last of %.*s: it "
-             "is not handed over",
-             SPAN_ARG(frame->origin));
-    instance_error(
-        &s->base,
-        &(struct failure){.error = span_str(text), .has_frame = true, .frame = frame->id});
-}
-
-/* Notes whose frame is handed over now. False: it came round too often. */
 static bool hop(struct service *s, const struct frame *frame)
 {
-    unsigned *hops = &s->base.origin.hops;
-    *hops = 1;
-    if (frame->origin.len == 0)
+    char text[ERR_TEXT_SIZE];
+    if (hops_take(&s->base, &s->calm, frame, text))
         return true;
-    *hops = programs_hops(s->base.programs, frame->origin) + 1;
-    uv_timer_start(&s->calm, calm, CALM_MS, 0);
-    if (*hops == HOPS_MAX + 1)
-        tell_loop(s, frame);
-    return *hops <= HOPS_MAX;
+    if (text[0])
+        instance_error(&s->base, &(struct failure){.error = span_str(text), .has_frame = true, .frame = frame->id});
+    return false;
 }
 
 static bool is_wanted(const struct service *s, const struct frame *frame)
