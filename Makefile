@@ -22,14 +22,16 @@ Q := $(if $(V),,@)
 
 # --- what there is to build: a room is a folder, its sources are all its .c files -----------------
 
-ROOMS    := base cas store client daemon daemon/http daemon/groups daemon/run daemon/serve cmd
-MAINS    := daemon/main.c cmd/main.c
+ROOMS    := base base/s2 cas store client client/s2 daemon daemon/http daemon/h2 daemon/auth daemon/s2 daemon/groups \
+	daemon/run daemon/serve cmd cmd/s2
+MAINS    := daemon/main.c cmd/main.c cmd/s2/main.c
 sources   = $(sort $(foreach room,$(1),$(wildcard $(room)/*.c)))
 objects   = $(patsubst %.c,$(B)/%.o,$(1))
-PROGRAMS := $(if $(wildcard cmd/main.c),$(B)/weir) $(if $(wildcard daemon/main.c),$(B)/weird)
+PROGRAMS := $(B)/weir $(B)/weird $(if $(wildcard cmd/s2/main.c),$(B)/weir-s2)
 HEADERS  := $(sort $(wildcard include/weir/*.h $(ROOMS:%=%/*.h)))
 # What a program of libweir includes; store.h and cas.h are the daemon's.
 CLIENT_HEADERS := $(addprefix include/weir/,client.h err.h frame.h id.h span.h)
+S2_HEADERS := $(wildcard include/weir/s2*.h)
 # Programs to append as they are.
 READY    := $(patsubst scripts/%,%,$(sort $(wildcard scripts/handlers/* scripts/examples/*)))
 MAN      := $(sort $(wildcard man/*.[1-9]))
@@ -48,8 +50,9 @@ SHELL_FILES = $(shell grep -lE '^\#!.*\b(sh|bash)$$' $(SCRIPTS) 2>/dev/null)
 
 # --- libraries -----------------------------------------------------------------------------------
 
-MODULES := lmdb libsodium libmicrohttpd libcjson uuid libuv libxxhash nettle
-DEBIAN  := lmdb=liblmdb-dev libsodium=libsodium-dev libmicrohttpd=libmicrohttpd-dev \
+MODULES := lmdb libsodium libmicrohttpd libcjson uuid libuv libxxhash nettle libnghttp2 libzstd zlib gnutls
+S2_MODULES := libsodium libnghttp2 libzstd zlib gnutls
+DEBIAN  := libnghttp2=libnghttp2-dev libzstd=libzstd-dev zlib=zlib1g-dev gnutls=libgnutls28-dev lmdb=liblmdb-dev libsodium=libsodium-dev libmicrohttpd=libmicrohttpd-dev \
 	libcjson=libcjson-dev uuid=uuid-dev libuv=libuv1-dev libxxhash=libxxhash-dev nettle=nettle-dev
 NO_BUILD := clean help format dist stats man-lint
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
@@ -61,6 +64,7 @@ $(error libraries are missing; ./scripts/deps installs all that building needs)
 endif
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(MODULES))
 LIB_LDLIBS := $(shell $(PKG_CONFIG) --libs $(MODULES))
+S2_LDLIBS  := $(shell $(PKG_CONFIG) --libs $(S2_MODULES))
 endif
 # The command line must start in a millisecond, so it carries the one library it needs in itself.
 WEIR_LDLIBS := -Wl,-Bstatic -lsodium -Wl,-Bdynamic
@@ -110,27 +114,35 @@ say      = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 .PHONY: all tests check check-all quick install uninstall clean dist bench fuzz asan ubsan tsan cov \
 	lint format hdr-check man-lint stats help FORCE
 
-all: $(PROGRAMS) $(B)/libweir.a $(B)/weir.pc
+S2_LIBRARY := $(if $(wildcard client/s2/*.c),$(B)/libweir-s2.a $(B)/weir-s2.pc)
+all: $(PROGRAMS) $(B)/libweir.a $(B)/weir.pc $(S2_LIBRARY)
 tests: all $(TEST_PROGRAMS) $(SHIM)
 
 CLIENT_OBJ := $(call objects,$(call sources,client base))
-DAEMON_OBJ := $(call objects,$(call sources,daemon daemon/http daemon/groups daemon/run daemon/serve store cas base))
+S2_OBJ     := $(call objects,$(call sources,client/s2 base/s2))
+DAEMON_OBJ := $(call objects,$(call sources,$(filter daemon daemon/%,$(ROOMS)) store cas base base/s2))
+CMD_S2_OBJ := $(call objects,$(call sources,cmd/s2))
 CMD_OBJ    := $(call objects,$(call sources,cmd))
 ROOMS_OBJ  := $(call objects,$(filter-out $(MAINS),$(call sources,$(ROOMS))))
 
 $(B)/weir: $(CMD_OBJ) $(CLIENT_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$^,$(WEIR_LDLIBS))
+# Apart from weir, which must not load what only this needs.
+$(B)/weir-s2: $(CMD_S2_OBJ) $(S2_OBJ) $(CLIENT_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(call link,$^,$(S2_LDLIBS))
 $(B)/weird: $(DAEMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$^,$(LIB_LDLIBS))
 # Made afresh each time, so that a source which went away leaves no member behind.
 $(B)/libweir.a: $(CLIENT_OBJ)
+$(B)/libweir-s2.a: $(S2_OBJ)
 $(B)/rooms.a: $(ROOMS_OBJ)
-$(B)/libweir.a $(B)/rooms.a:
+$(B)/libweir.a $(B)/libweir-s2.a $(B)/rooms.a:
 	$(call say,AR,$@)
-	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
-$(B)/weir.pc: weir.pc.in VERSION FORCE
+	$(Q)mkdir -p $(@D) && rm -f $@ && ar qcs $@ $^
+$(B)/%.pc: %.pc.in VERSION FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(libdir)|; s|@INCLUDEDIR@|$(includedir)|; s|@VERSION@|$(VERSION)|' $< > $@
 
@@ -223,9 +235,9 @@ COMPLETIONS := bash-completion/completions/weir zsh/site-functions/_weir fish/ve
 install: all
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)/weir $(DESTDIR)$(unitdir)
 	$(Q)install -m 755 $(PROGRAMS) $(DESTDIR)$(bindir)
-	$(Q)install -m 644 $(B)/libweir.a $(DESTDIR)$(libdir)
-	$(Q)install -m 644 $(B)/weir.pc $(DESTDIR)$(libdir)/pkgconfig
-	$(Q)install -m 644 $(CLIENT_HEADERS) $(DESTDIR)$(includedir)/weir
+	$(Q)install -m 644 $(B)/libweir.a $(B)/libweir-s2.a $(DESTDIR)$(libdir)
+	$(Q)install -m 644 $(B)/weir.pc $(B)/weir-s2.pc $(DESTDIR)$(libdir)/pkgconfig
+	$(Q)install -m 644 $(CLIENT_HEADERS) $(S2_HEADERS) $(DESTDIR)$(includedir)/weir
 	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/} || exit 1; done
 	$(Q)for c in $(COMPLETIONS); do f=$(DESTDIR)$(datadir)/$$c; mkdir -p "$${f%/*}" || exit 1; \
 	  s=$${c%%/*}; $(B)/weir completion "$${s%-completion}" > "$$f" || exit 1; done
@@ -233,10 +245,10 @@ install: all
 	$(Q)install -d $(addprefix $(DESTDIR)$(datadir)/weir/,handlers examples)
 	$(Q)for s in $(READY); do test -x scripts/$$s && m=755 || m=644; install -m $$m scripts/$$s $(DESTDIR)$(datadir)/weir/$$s || exit 1; done
 uninstall:
-	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,weir weird) $(DESTDIR)$(libdir)/libweir.a $(DESTDIR)$(libdir)/pkgconfig/weir.pc
+	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,weir weird weir-s2) $(addprefix $(DESTDIR)$(libdir)/,libweir.a libweir-s2.a pkgconfig/weir.pc pkgconfig/weir-s2.pc)
 	$(Q)rm -f $(foreach m,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	$(Q)rm -f $(addprefix $(DESTDIR)$(datadir)/,$(COMPLETIONS)) $(addprefix $(DESTDIR)$(unitdir)/,weir.service weir.socket)
-	$(Q)rm -f $(patsubst include/%,$(DESTDIR)$(includedir)/%,$(CLIENT_HEADERS))
+	$(Q)rm -f $(patsubst include/%,$(DESTDIR)$(includedir)/%,$(CLIENT_HEADERS) $(S2_HEADERS))
 	$(Q)rm -f $(addprefix $(DESTDIR)$(datadir)/weir/,$(READY))
 	$(Q)for d in $(includedir)/weir $(datadir)/weir/handlers $(datadir)/weir/examples $(datadir)/weir; do rmdir $(DESTDIR)$$d 2>/dev/null || :; done
 dist:
@@ -246,7 +258,7 @@ clean:
 	$(Q)rm -rf build compile_commands.json
 
 help:
-	@echo 'all        the programs and libweir.a, under build/VARIANT/ (VARIANT=release)'
+	@echo 'all        the programs and libraries, under build/VARIANT/ (VARIANT=release)'
 	@echo 'check      unit tests, fuzz corpora, command line: under two minutes'
 	@echo 'check-all  everything (./scripts/check)'
 	@echo 'asan ubsan tsan  the quick check under a sanitizer;  cov  with branch coverage'

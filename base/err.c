@@ -105,6 +105,8 @@ static const char *own_code_text(enum err_code code)
         return "end";
     case ERR_CUT:
         return "ended too early";
+    case ERR_AUTH:
+        return "no valid credentials";
     case ERR_REMOTE:
         return "the other side reported an error";
     }

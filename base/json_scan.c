@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/json_run.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -41,10 +42,15 @@ static struct span trim(struct span s)
 
 static size_t string_length(struct span s)
 {
+    const uint8_t *end = s.ptr + s.len;
     size_t i = 1;
-    while (i < s.len && s.ptr[i] != '"')
-        i += s.ptr[i] == '\\' ? 2 : 1;
-    return i < s.len ? i + 1 : s.len;
+    while (i < s.len) {
+        i = (size_t)(json_run_end(s.ptr + i, end) - s.ptr);
+        if (i < s.len && s.ptr[i] == '"')
+            return i + 1;
+        i += i < s.len && s.ptr[i] == '\\' ? 2 : 1;
+    }
+    return s.len;
 }
 
 static size_t container_length(struct span s)

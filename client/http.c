@@ -49,6 +49,7 @@ int weir_open(struct weir **out, const struct weir_addr *addr, struct err *err)
     w->addr.path = dup_or_null(addr->path, &failed);
     w->addr.host = dup_or_null(addr->host, &failed);
     w->addr.basic_auth = dup_or_null(addr->basic_auth, &failed);
+    w->addr.token = dup_or_null(addr->token, &failed);
     w->addr.shown = dup_or_null(addr->shown, &failed);
     if (failed) {
         weir_close(w);
@@ -321,7 +322,7 @@ static int status_code(int status)
         int status;
         int code;
     } known[] = {
-        {400, ERR_INVALID},     {401, ERR_FORBIDDEN}, {403, ERR_FORBIDDEN}, {404, ERR_NOT_FOUND},
+        {400, ERR_INVALID},     {401, ERR_AUTH}, {403, ERR_FORBIDDEN}, {404, ERR_NOT_FOUND},
         {409, ERR_CONFLICT},    {412, ERR_CONDITION}, {413, ERR_TOO_LARGE}, {416, ERR_RANGE},
         {503, ERR_UNAVAILABLE}, {507, ERR_FULL},
     };
@@ -389,5 +390,7 @@ int weir_check(struct weir *w, const struct weir_response *res, struct err *err)
     const char *text = first_line(&line, said);
     if (!text[0])
         return err_set(err, code, "%s (HTTP status %d)", err_code_text(code), status);
+    if (status == 401 && w->addr.kind == WEIR_TCP)
+        return err_set(err, code, w->addr.token ? "%s (it is the one in WEIR_TOKEN)" : "%s; set WEIR_TOKEN to one", text);
     return err_set(err, code, "%s", text);
 }

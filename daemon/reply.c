@@ -9,6 +9,8 @@ int reply_status(int code)
     switch (code) {
     case ERR_INVALID:
         return 400;
+    case ERR_AUTH:
+        return 401;
     case ERR_FORBIDDEN:
         return 403;
     case ERR_NOT_FOUND:
@@ -38,6 +40,8 @@ const char *reply_code_name(int code)
     switch (reply_status(code)) {
     case 400:
         return "invalid";
+    case 401:
+        return "unauthorized";
     case 403:
         return "forbidden";
     case 404:

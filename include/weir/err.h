@@ -25,6 +25,7 @@ enum err_code {
     ERR_FORMAT = -1013,      /**< made by a newer weir, or not a weir store */
     ERR_END = -1014,         /**< nothing more: end of an iteration; never shown to users */
     ERR_CUT = -1015,         /**< the stream ended before its proper end (client) */
+    ERR_AUTH = -1017,        /**< no valid credentials (401) */
     ERR_REMOTE = -1016,      /**< the other side answered with an error; text is its text (client) */
 };
 

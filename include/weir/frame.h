@@ -56,5 +56,8 @@ struct frame {
 #define META_MAX (256 * 1024)
 #define META_DEPTH 128
 #define INLINE_MAX (64 * 1024) /**< content up to this lies in its frame's record */
+#define RECORD_CONTENT_MAX ((1024 + 64) * 1024) /**< a record of a stream keeps up to this with itself, whatever INLINE_MAX says: 1 MiB and what
+                                                     encryption adds */
+#define RECORD_META_MAX (2 * 1024 * 1024) /**< and so much of headers, in their form as meta */
 
 #endif
