@@ -4,8 +4,8 @@
  * Made on the pool a part at a time, the next while one is sent, with memory for two parts and the
  * marks. Contents that frames of the dump share are written once.
  *
- * A dump of everything has the marks, too: those of one moment, and the frames up to that moment, so
- * that nothing acknowledged comes without what was appended with it.
+ * A dump of everything has the topics' rows and the marks, too: those of one moment, and the frames up to that
+ * moment, so that nothing acknowledged comes without what was appended with it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,9 +32,11 @@ struct export
     uint64_t blob_at;
     struct buf held; /* the item of the frame that names the blob being written */
     struct frame held_frame;
-    bool whole; /* it has the marks */
-    struct buf marks;
-    size_t marks_put;
+    bool whole; /* it has topics and marks */
+    bool exec;  /* access tokens are among the marks */
+    bool marks;
+    struct buf rest; /* their items */
+    size_t rest_put;
     struct frame_id newest; /* stored, when the marks were read */
     struct err unmarked;    /* why they could not be */
     bool headed, framed, over;
@@ -216,13 +218,13 @@ static int go_on_with_frames(struct export *e, struct buf *out)
     return rc;
 }
 
-static int go_on_with_marks(struct export *e, struct buf *out)
+static int go_on_with_rest(struct export *e, struct buf *out)
 {
-    size_t left = e->marks.len - e->marks_put, len = left < PART ? left : PART;
+    size_t left = e->rest.len - e->rest_put, len = left < PART ? left : PART;
     if (len > 0) {
-        struct span items = span_of(e->marks.ptr + e->marks_put, len);
-        e->marks_put += len;
-        return dump_put_marks(e->writer, out, items);
+        struct span items = span_of(e->rest.ptr + e->rest_put, len);
+        e->rest_put += len;
+        return dump_put_rest(e->writer, out, items);
     }
     e->over = true;
     return dump_put_end(e->writer, out);
@@ -230,22 +232,36 @@ static int go_on_with_marks(struct export *e, struct buf *out)
 
 static int take_mark(void *arg, const struct store_mark_view *mark)
 {
+    static const char tokens[] = "token"; /* how the names of their marks begin */
     struct export *e = arg;
     e->newest = mark->newest;
-    return dump_mark_items(&e->marks, mark);
+    if (!e->exec && mark->name.len >= sizeof(tokens) - 1 && memcmp(mark->name.ptr, tokens, sizeof(tokens) - 1) == 0)
+        return 0;
+    e->marks = true;
+    return dump_mark_items(&e->rest, mark);
 }
 
-/* The marks, and a cursor up to the moment they are of. On a full disk the newest of them cannot be
- * read: frames can, so the dump is made without marks, which is told as missing contents are. */
+static int take_topic(void *arg, const struct store_topic *topic)
+{
+    struct export *e = arg;
+    return dump_topic_item(&e->rest, topic);
+}
+
+/* The topics, the marks, and a cursor up to the moment these are of. On a full disk the newest of them cannot be
+ * read: frames can, so the dump is made without, which is told as missing contents are. */
 static int begin_whole(struct export *e)
 {
     struct store_query query = {0};
-    int rc = store_marks(e->x.site->store, (struct span){0}, take_mark, e, &e->unmarked);
+    int rc = store_topic_list(e->x.site->store, (struct span){0}, (struct span){0}, take_topic, e, &e->unmarked);
+    if (rc == 0)
+        rc = store_marks(e->x.site->store, (struct span){0}, take_mark, e, &e->unmarked);
     if (rc == -ENOMEM)
         return rc;
-    if (rc != 0)
-        buf_reset(&e->marks);
-    if (e->marks.len > 0) {
+    if (rc != 0) {
+        buf_reset(&e->rest);
+        e->marks = false;
+    }
+    if (e->marks) {
         query.until = e->newest;
         query.has_limit = id_is_zero(e->newest); /* no frame has the id zero */
     }
@@ -261,7 +277,8 @@ static int put_head(struct export *e, struct buf *out)
     if (rc < 0)
         return rc;
     e->headed = true;
-    return dump_put_head(e->writer, out, stat.uuid, e->marks.len > 0);
+    /* Records of streams may be larger than older versions have them. */
+    return dump_put_head(e->writer, out, stat.uuid, e->marks, true);
 }
 
 static struct export *export_of(struct job *job)
@@ -275,7 +292,7 @@ static void work(struct job *job)
     int rc = e->headed ? 0 : put_head(e, &e->next);
     while (rc == 0 && !e->over && e->next.len < PART)
         rc = e->blob     ? go_on_with_blob(e, &e->next)
-             : e->framed ? go_on_with_marks(e, &e->next)
+             : e->framed ? go_on_with_rest(e, &e->next)
                          : go_on_with_frames(e, &e->next);
     if (rc < 0 && e->err.code != rc)
         err_set(&e->err, rc, "%s", err_code_text(rc));
@@ -326,7 +343,7 @@ static void tell(struct export *e)
         log_say(e->x.daemon->log, LOG_WARN, "export", "missing_contents=%llu",
                 (unsigned long long)e->missing);
     if (e->over && e->unmarked.code != 0)
-        log_say(e->x.daemon->log, LOG_WARN, "export", "marks=none reason=\"%s\"", e->unmarked.text);
+        log_say(e->x.daemon->log, LOG_WARN, "export", "topics=none marks=none reason=\"%s\"", e->unmarked.text);
 }
 
 static void after(struct job *job)
@@ -353,12 +370,16 @@ static int begin(struct exchange *x, struct err *err)
     int rc = exchange_query(x, QUERY_TOPIC | QUERY_AFTER | QUERY_UNTIL, err);
     if (rc < 0)
         return rc;
-    e->whole = x->query.topics.all && !(x->query.given & (QUERY_AFTER | QUERY_UNTIL));
+    e->whole = x->query.topics.all && !(x->query.given & (QUERY_AFTER | QUERY_UNTIL)) && !exchange_is_narrow(x);
+    e->exec = exchange_authority(x) == AUTHORITY_EXEC;
     query.topics = &x->query.topics;
     if (!query_bounds(&x->query, &query.from, &query.until))
         query = (struct store_query){.has_limit = true};
-    if (!e->whole)
+    struct pattern_list seen = {0};
+    rc = exchange_narrow(x, &query, &seen);
+    if (rc == 0 && !e->whole)
         rc = store_cursor_open(&e->cursor, x->site->store, &query, err);
+    pattern_finish(&seen);
     if (rc == 0)
         rc = dump_writer_create(&e->writer);
     if (rc == 0)
@@ -374,9 +395,9 @@ static void finish(struct exchange *x)
     cas_reader_close(e->blob);
     free(e->seen.slots);
     buf_finish(&e->held);
-    buf_finish(&e->marks);
+    buf_finish(&e->rest);
     buf_finish(&e->out);
     buf_finish(&e->next);
 }
 
-const struct route route_export = {.size = sizeof(struct export), .begin = begin, .finish = finish};
+const struct route route_export = {.size = sizeof(struct export), .op = AUTH_READ, .begin = begin, .finish = finish};

@@ -8,10 +8,12 @@
 #include "base/bytes.h"
 
 #define MAGIC "weirdump"
-#define VERSION 2u /* has marks; 1 is without */
+#define VERSION 3u /* has topics */
+#define VERSION_MARKS 2u
 #define FRAME_HEAD 100
 #define BLOB_BODY 40
 #define END_BODY 24
+#define TOPIC_HEAD 64
 #define MARK_HEAD 22
 #define MORE_HEAD 2
 
@@ -21,6 +23,7 @@
 #define FLAG_COMMAND 8u
 #define FLAG_MISSING 16u
 #define FLAGS_KNOWN 31u
+#define FLAG_UNCAPPED 1u
 
 /* --- writing
  * --------------------------------------------------------------------------------------------- */
@@ -59,11 +62,12 @@ static int summed(struct dump_writer *w, const struct buf *out, size_t from)
     return 0;
 }
 
-int dump_put_head(struct dump_writer *w, struct buf *out, const uint8_t uuid[static 16], bool marks)
+int dump_put_head(struct dump_writer *w, struct buf *out, const uint8_t uuid[static 16], bool marks,
+                  bool topics)
 {
     uint8_t head[DUMP_HEAD] = MAGIC;
     size_t from = out->len;
-    put_be32(head + 8, marks ? VERSION : 1);
+    put_be32(head + 8, topics ? VERSION : marks ? VERSION_MARKS : 1);
     memcpy(head + 16, uuid, 16);
     int rc = buf_add(out, head, sizeof(head));
     return rc == 0 ? summed(w, out, from) : rc;
@@ -145,6 +149,39 @@ int dump_put_data(struct dump_writer *w, struct buf *out, struct span bytes)
     return summed(w, out, from);
 }
 
+static void put_topic_head(uint8_t p[static TOPIC_HEAD], const struct store_topic *topic)
+{
+    memset(p, 0, TOPIC_HEAD);
+    put_be16(p, (uint16_t)topic->name.len);
+    p[2] = (uint8_t)topic->token.len;
+    p[3] = (uint8_t)topic->rules.stamp_mode;
+    p[4] = topic->rules.uncapped ? FLAG_UNCAPPED : 0;
+    put_be16(p + 6, (uint16_t)topic->note.len);
+    put_be64(p + 8, topic->created_ms);
+    put_be64(p + 16, topic->revision);
+    put_be64(p + 24, topic->rules.retention_ms);
+    put_be64(p + 32, topic->rules.empty_after_ms);
+    put_be64(p + 40, topic->next_seq);
+    put_be64(p + 48, topic->last_stamp);
+    put_be64(p + 56, topic->trim);
+}
+
+int dump_topic_item(struct buf *out, const struct store_topic *topic)
+{
+    uint8_t head[DUMP_ITEM_HEAD + TOPIC_HEAD];
+    size_t len = TOPIC_HEAD + topic->name.len + topic->token.len + topic->note.len;
+    int rc = buf_reserve(out, DUMP_ITEM_HEAD + len);
+    if (rc < 0)
+        return rc;
+    put_item_head(head, 'T', len);
+    put_topic_head(head + DUMP_ITEM_HEAD, topic);
+    buf_add(out, head, sizeof(head));
+    buf_add_span(out, topic->name);
+    buf_add_span(out, topic->token);
+    buf_add_span(out, topic->note);
+    return 0;
+}
+
 /* Ids `from` to `end` of a mark, behind the head of an item. */
 static int put_ids(struct buf *out, const struct store_mark_view *mark, size_t from, size_t end)
 {
@@ -197,7 +234,7 @@ int dump_mark_items(struct buf *out, const struct store_mark_view *mark)
     return rc;
 }
 
-int dump_put_marks(struct dump_writer *w, struct buf *out, struct span items)
+int dump_put_rest(struct dump_writer *w, struct buf *out, struct span items)
 {
     size_t from = out->len;
     int rc = buf_add_span(out, items);
@@ -224,9 +261,10 @@ struct dump_reader {
     uint64_t left; /* bytes of the content begun last that are still to come */
     struct frame_id last;
     bool headed, ended;
-    bool may_mark;            /* its version has marks */
-    uint8_t mark[MARK_NAME_MAX]; /* name of the mark begun last, and */
-    size_t mark_len;          /* its length; 0 = none yet */
+    uint32_t version;
+    bool in_marks;            /* a mark was read, else maybe topics */
+    uint8_t name[TOPIC_MAX > MARK_NAME_MAX ? TOPIC_MAX : MARK_NAME_MAX]; /* of the topic or mark begun last, and */
+    size_t name_len;          /* its length; 0 = none yet */
     struct frame_id mark_low; /* of it, and */
     struct frame_id mark_last; /* its highest id so far */
 };
@@ -281,7 +319,7 @@ static int read_head(struct dump_reader *r, struct span *rest, struct err *err)
     if (version == 0 || get_be32(rest->ptr + 12) != 0)
         return err_set(err, ERR_INVALID, "the head of the dump is damaged");
     take(r, rest, DUMP_HEAD);
-    r->may_mark = version > 1;
+    r->version = version;
     r->headed = true;
     return 0;
 }
@@ -315,7 +353,7 @@ static const char *check_frame(unsigned flags, const uint8_t *p, const struct fr
         return "content that is there and missing";
     if (!(flags & FLAG_SEQ) && f->seq != 0)
         return "a seq where there is none";
-    if (flags & FLAG_CONTENT && f->content_size > INLINE_MAX)
+    if (flags & FLAG_CONTENT && f->content_size > RECORD_CONTENT_MAX)
         return "a content that is too large for its frame";
     return NULL;
 }
@@ -397,8 +435,52 @@ static bool ids_rise(struct dump_reader *r, struct span ids)
 
 static bool name_rises(const struct dump_reader *r, struct span name)
 {
-    int c = memcmp(r->mark, name.ptr, r->mark_len < name.len ? r->mark_len : name.len);
-    return c < 0 || (c == 0 && r->mark_len < name.len);
+    int c = memcmp(r->name, name.ptr, r->name_len < name.len ? r->name_len : name.len);
+    return c < 0 || (c == 0 && r->name_len < name.len);
+}
+
+static void note_name(struct dump_reader *r, struct span name)
+{
+    memcpy(r->name, name.ptr, name.len);
+    r->name_len = name.len;
+}
+
+/* Whether the lengths add up, and what is known has meaning. */
+static bool topic_fits(struct span body)
+{
+    const uint8_t *p = body.ptr;
+    if (body.len < TOPIC_HEAD || p[3] > STAMP_ARRIVAL || (p[4] & ~FLAG_UNCAPPED) != 0 || p[5] != 0)
+        return false;
+    size_t name = get_be16(p), token = p[2], note = get_be16(p + 6);
+    return name > 0 && name <= TOPIC_MAX && token <= TOKEN_MAX && note <= TOPIC_NOTE_MAX &&
+           body.len == TOPIC_HEAD + name + token + note && get_be64(p + 56) <= get_be64(p + 40);
+}
+
+static int read_topic(struct dump_reader *r, struct span body, struct dump_item *out, struct err *err)
+{
+    const uint8_t *p = body.ptr;
+    if (!topic_fits(body))
+        return damaged(r, err, "a topic that does not fit");
+    size_t name = get_be16(p), token = p[2], note = get_be16(p + 6);
+    *out = (struct dump_item){
+        .type = DUMP_TOPIC,
+        .topic = {.name = span_of(p + TOPIC_HEAD, name),
+                  .token = span_of(p + TOPIC_HEAD + name, token),
+                  .note = span_of(p + TOPIC_HEAD + name + token, note),
+                  .created_ms = get_be64(p + 8),
+                  .revision = get_be64(p + 16),
+                  .rules = {.retention_ms = get_be64(p + 24),
+                            .stamp_mode = (enum stamp_mode)p[3],
+                            .uncapped = p[4] & FLAG_UNCAPPED,
+                            .empty_after_ms = get_be64(p + 32)},
+                  .next_seq = get_be64(p + 40),
+                  .last_stamp = get_be64(p + 48),
+                  .trim = get_be64(p + 56)},
+    };
+    if (!name_rises(r, out->topic.name))
+        return damaged(r, err, "topics out of order");
+    note_name(r, out->topic.name);
+    return 0;
 }
 
 static int read_mark(struct dump_reader *r, struct span body, struct dump_item *out,
@@ -415,10 +497,10 @@ static int read_mark(struct dump_reader *r, struct span body, struct dump_item *
                               .config = span_of(p + name, config),
                               .low = id_get(body.ptr + 6),
                               .acked = span_of(p + name + config, body.len - MARK_HEAD - name - config)};
-    if (!name_rises(r, out->name))
+    if (r->in_marks && !name_rises(r, out->name))
         return damaged(r, err, "marks out of order");
-    memcpy(r->mark, p, name);
-    r->mark_len = name;
+    r->in_marks = true;
+    note_name(r, out->name);
     r->mark_low = r->mark_last = out->low;
     return ids_rise(r, out->acked) ? 0 : damaged(r, err, "a mark whose ids do not rise");
 }
@@ -427,8 +509,8 @@ static int read_more(struct dump_reader *r, struct span body, struct dump_item *
                      struct err *err)
 {
     size_t name = body.len < MORE_HEAD ? 0 : get_be16(body.ptr);
-    if (name == 0 || name != r->mark_len || body.len - MORE_HEAD <= name ||
-        memcmp(body.ptr + MORE_HEAD, r->mark, name) != 0)
+    if (!r->in_marks || name != r->name_len || body.len - MORE_HEAD <= name ||
+        memcmp(body.ptr + MORE_HEAD, r->name, name) != 0)
         return damaged(r, err, "more of a mark that did not begin");
     const uint8_t *p = body.ptr + MORE_HEAD;
     *out = (struct dump_item){.type = DUMP_MARK,
@@ -456,8 +538,10 @@ static int read_body(struct dump_reader *r, char type, struct span body, struct 
 {
     if (r->left > 0 && type != 'D')
         return damaged(r, err, "a content that is cut");
-    if (r->mark_len > 0 && (type == 'F' || type == 'B'))
-        return damaged(r, err, "frames behind a mark");
+    if (r->name_len > 0 && (type == 'F' || type == 'B'))
+        return damaged(r, err, r->in_marks ? "frames behind a mark" : "frames behind a topic");
+    if (r->in_marks && type == 'T')
+        return damaged(r, err, "topics behind a mark");
     switch (type) {
     case 'F':
         return read_frame(r, body, out, err);
@@ -465,9 +549,12 @@ static int read_body(struct dump_reader *r, char type, struct span body, struct 
         return read_blob(r, body, out, err);
     case 'D':
         return read_data(r, body, out, err);
+    case 'T':
+        return r->version >= VERSION ? read_topic(r, body, out, err)
+                                     : damaged(r, err, "an item of an unknown type");
     case 'M':
     case 'A':
-        if (!r->may_mark)
+        if (r->version < VERSION_MARKS)
             return damaged(r, err, "an item of an unknown type");
         return type == 'M' ? read_mark(r, body, out, err) : read_more(r, body, out, err);
     case 'E':

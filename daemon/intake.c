@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "daemon/groups/groups.h"
 
@@ -47,8 +48,23 @@ struct store_mark *intake_add_mark(struct intake *in)
     return &g->marks[g->mark_count++];
 }
 
+struct store_topic *intake_add_topic(struct intake *in)
+{
+    struct intake_group *g = &in->group;
+    if (g->topic_count == g->topic_cap) {
+        size_t cap = g->topic_cap ? g->topic_cap * 2 : 16;
+        struct store_topic *topics = realloc(g->topics, cap * sizeof(*topics));
+        if (!topics)
+            return NULL;
+        g->topics = topics;
+        g->topic_cap = cap;
+    }
+    return &g->topics[g->topic_count++];
+}
+
 static void group_clear(struct intake_group *g)
 {
+    g->topic_count = 0;
     for (size_t i = 0; i < g->mark_count; i++)
         free((void *)(uintptr_t)g->marks[i].acked);
     g->mark_count = 0;
@@ -175,8 +191,11 @@ static void count_frames(struct intake *in, const struct store_op *op)
     }
     for (size_t i = 0; i < op->mark_count; i++)
         in->marks += op->marks[i].kind == STORE_MARK_SET;
-    if (op->mark_count > 0)
+    if (op->mark_count > 0) {
         groups_refresh(in->x.site->groups);
+        if (in->x.site == in->x.daemon->root)
+            auth_refresh(in->x.daemon->auth);
+    }
 }
 
 static void committed(struct submission *submission);
@@ -190,7 +209,10 @@ static void submit(struct intake *in, size_t first, size_t count)
     op->count = count;
     /* With the last frames; not when the dump is damaged behind them. */
     op->marks = in->group.marks;
-    op->mark_count = first + count == in->group.count && in->result == 0 ? in->group.mark_count : 0;
+    bool last = first + count == in->group.count && in->result == 0;
+    op->mark_count = last ? in->group.mark_count : 0;
+    op->topics = in->group.topics;
+    op->topic_count = last ? in->group.topic_count : 0;
     in->submission.after = committed;
     in->busy = true;
     exchange_hold(&in->x);
@@ -344,7 +366,8 @@ static void decoded(struct job *job)
         in->result = err_set(&in->err, rc, "no memory for the body");
     if (in->result == 0 && whole)
         in->result = check_conditions(in);
-    bool nothing = in->group.count == 0 && (in->group.mark_count == 0 || in->result < 0);
+    size_t rest = in->group.mark_count + in->group.topic_count;
+    bool nothing = in->group.count == 0 && (rest == 0 || in->result < 0);
     bool drop = nothing || (in->result < 0 && whole) || !exchange_open(&in->x);
     if (!drop) {
         submit(in, 0, in->group.count);
@@ -370,6 +393,16 @@ static void start_job(struct intake *in)
     exchange_job(&in->x, &in->job);
 }
 
+/* Bytes of a dump that are worth a job: a part, or the whole item at the front where that is larger. */
+static size_t dump_part(const struct intake *in)
+{
+    size_t at = in->dump ? 0 : DUMP_HEAD, len = 0;
+    if (in->input.len >= at + DUMP_ITEM_HEAD)
+        len = get_be32(in->input.ptr + at + 1);
+    len = at + DUMP_ITEM_HEAD + (len > DUMP_BODY_MAX ? 0 : len);
+    return len > DUMP_PART ? len : DUMP_PART;
+}
+
 static bool has_work(const struct intake *in)
 {
     switch (in->form) {
@@ -379,7 +412,7 @@ static bool has_work(const struct intake *in)
     case INTAKE_LINES:
         return in->complete > 0 || (in->ended && in->input.len > 0);
     default:
-        return in->input.len >= DUMP_ITEM_HEAD + DUMP_BODY_MAX || (in->ended && in->input.len > 0);
+        return in->input.len >= dump_part(in) || (in->ended && in->input.len > 0);
     }
 }
 
@@ -424,6 +457,8 @@ size_t intake_body(struct exchange *x, struct span bytes)
 {
     struct intake *in = (struct intake *)x;
     size_t max = in->busy || in->form == INTAKE_DUMP ? INTAKE_WAITING : INTAKE_BODY_MAX + 1;
+    if (!in->busy && in->form == INTAKE_DUMP && dump_part(in) > max)
+        max = dump_part(in);
     size_t room = in->input.len < max ? max - in->input.len : 0;
     size_t len = bytes.len < room ? bytes.len : room;
     if (buf_add(&in->input, bytes.ptr, len) < 0) {
@@ -499,6 +534,7 @@ void intake_finish(struct exchange *x)
     free(in->group.frames);
     free(in->group.notes);
     free(in->group.marks);
+    free(in->group.topics);
     buf_finish(&in->group.pinned);
     buf_finish(&in->input);
     buf_finish(&in->part);

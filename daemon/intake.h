@@ -39,6 +39,8 @@ struct intake_group {
     size_t count, cap;
     struct store_mark *marks; /**< of a dump; their ids are the group's */
     size_t mark_count, mark_cap;
+    struct store_topic *topics; /**< of a dump; their spans point into the part */
+    size_t topic_count, topic_cap;
     struct buf pinned; /**< digests, pinned once each */
 };
 
@@ -92,6 +94,8 @@ void intake_finish(struct exchange *x);
 struct store_frame *intake_add(struct intake *in);
 /** Room for one more mark; NULL without memory. */
 struct store_mark *intake_add_mark(struct intake *in);
+/** Room for one more topic; NULL without memory. */
+struct store_topic *intake_add_topic(struct intake *in);
 /** Sets content that came along: kept inline or as a blob. */
 int intake_content(struct intake *in, struct store_frame *frame, struct span bytes);
 /** Finds content that is only named. ERR_CONFLICT when it is nowhere, unless missing is allowed. */

@@ -66,13 +66,27 @@ static int find_blob(struct intake *in, struct store_frame *frame)
     return cas_stat(d->cas, frame->digest, &frame->content_size);
 }
 
+/* Naming a content is a way to read it; but what the same body brought is known to who sent it. */
+static bool came_along(const struct intake *in, const uint8_t digest[static DIGEST_SIZE])
+{
+    const struct buf *pinned = &in->group.pinned;
+    for (size_t at = 0; at < pinned->len; at += DIGEST_SIZE)
+        if (memcmp(pinned->ptr + at, digest, DIGEST_SIZE) == 0)
+            return true;
+    return false;
+}
+
 int intake_named(struct intake *in, struct store_frame *frame, bool allow_missing)
 {
     CLEAN_BUF bytes = BUF_INIT;
     enum store_place place;
     char hash[SRI_TEXT_LEN + 1];
     frame->has_hash = true;
-    int rc = find_blob(in, frame);
+    int rc = exchange_is_narrow(&in->x) && !came_along(in, frame->digest) ? exchange_shows(&in->x, frame->digest, &in->err) : 0;
+    if (rc == ERR_NOT_FOUND)
+        return err_set(&in->err, ERR_CONFLICT, "the content is not here, or not for your access token to see; send it along");
+    if (rc == 0)
+        rc = find_blob(in, frame);
     if (rc != ERR_NOT_FOUND)
         return rc;
     rc = store_content(in->x.site->store, frame->digest, &place, &bytes, &in->err);
@@ -110,7 +124,7 @@ static int check_line(struct intake *in, const struct frame_in *f)
     if (in->kind == STORE_IMPORT && !f->has_id)
         return err_set(&in->err, ERR_INVALID, "\"id\" is missing");
     int rc = topic_check(f->topic, &in->err);
-    return rc == 0 ? exchange_may_append(in->authority, f->topic, &in->err) : rc;
+    return rc == 0 ? exchange_check_append(&in->x, in->authority, f->topic, &in->err) : rc;
 }
 
 static int take_line(struct intake *in, struct span line)

@@ -78,6 +78,7 @@ int store_cursor_open(struct store_cursor **out, struct store *store,
     }
     cursor->store = store;
     cursor->want_lines = query->want_lines;
+    cursor->stored_only = query->stored_only;
     tail_pin(&store->tail, &pin);
     set_bounds(cursor, query, &pin);
     tail_unpin(&store->tail, &pin);
@@ -161,11 +162,18 @@ static bool visible(const struct slice *slice, const struct frame *frame)
     return !over && !tail_hides(tail, &slice->pin, frame);
 }
 
+void slice_pass(struct slice *slice, struct frame_id id)
+{
+    look_at_clock(slice);
+    step_over(slice, id);
+}
+
 int slice_frame(struct slice *slice, const struct frame *frame, struct span line)
 {
     struct store_cursor *cursor = slice->cursor;
     look_at_clock(slice);
-    if (cursor_wants(cursor, frame->topic) && visible(slice, frame)) {
+    bool wanted = frame->has_seq || !cursor->stored_only;
+    if (wanted && cursor_wants(cursor, frame->topic) && visible(slice, frame)) {
         int r = hand_out(slice, frame, line);
         if (r != 0)
             return r;
@@ -191,7 +199,8 @@ static int tail_entry(struct slice *slice, struct tail_group *group, size_t i)
         step_over(slice, entry->id);
         return 0;
     }
-    if (slice->cursor->want_lines && !slice->silent && cursor_wants(slice->cursor, frame.topic)) {
+    if (slice->cursor->want_lines && !slice->silent &&
+        (frame.has_seq || !slice->cursor->stored_only) && cursor_wants(slice->cursor, frame.topic)) {
         const struct tail_lines *lines = tail_group_lines(&slice->cursor->store->tail, group);
         if (lines)
             line = span_of(lines->bytes.ptr + lines->at[i], lines->at[i + 1] - lines->at[i]);
@@ -333,7 +342,8 @@ static void count_lost(struct store_cursor *cursor, const struct tail_pin *pin)
 {
     if (pin->lost_ephemerals <= cursor->ephemerals)
         return;
-    cursor->lost += pin->lost_ephemerals - cursor->ephemerals;
+    if (!cursor->stored_only)
+        cursor->lost += pin->lost_ephemerals - cursor->ephemerals;
     cursor->ephemerals = pin->lost_ephemerals;
 }
 

@@ -21,7 +21,7 @@ struct store_cursor {
     struct pattern_list topics; /* all = no filter */
     char *stream;               /* exact topic, or NULL */
     size_t stream_len;
-    bool reverse, follow, threshold, want_lines;
+    bool reverse, follow, threshold, want_lines, stored_only;
     struct frame_id low, high; /* bounds of history, inclusive */
     struct frame_id until;     /* last id of all, also live; ID_MAX = none */
     /* Ascending: everything below `next` was looked at. Descending: everything above it. */
@@ -52,6 +52,8 @@ struct slice {
 
 /** Whether the frame passes the cursor's filter. */
 bool cursor_wants(const struct store_cursor *cursor, struct span topic);
+/** Passes a frame that nobody is to see. */
+void slice_pass(struct slice *slice, struct frame_id id);
 /** Looks at one frame: filter, visibility, sink, limit. Negative: the sink's error. */
 int slice_frame(struct slice *slice, const struct frame *frame, struct span line);
 /** The index's part, from cursor->next up to `bound` or down to it. */

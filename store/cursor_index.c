@@ -16,7 +16,7 @@ struct merge {
     struct index_snap *snap;
     struct index_scan *scans[MERGE_MAX];
     struct frame frames[MERGE_MAX];
-    bool live[MERGE_MAX];
+    bool live[MERGE_MAX], hidden[MERGE_MAX];
     size_t count;
     uint64_t total; /* frames of the topics found so far */
     uint32_t topics[MERGE_MAX];
@@ -56,7 +56,7 @@ static int find_topics(struct merge *merge, struct err *err)
         return note_exact(merge, span_of(cursor->stream, cursor->stream_len), err);
     for (size_t i = 0; i < cursor->topics.count && !merge->too_many; i++) {
         const struct pattern *item = &cursor->topics.items[i];
-        int r = item->prefix ? index_topics(merge->snap, item->text, note_topic, merge, err)
+        int r = item->prefix ? index_topics(merge->snap, item->text, (struct span){0}, note_topic, merge, err)
                              : note_exact(merge, item->text, err);
         if (r < 0)
             return r;
@@ -97,7 +97,8 @@ static int advance(struct merge *merge, size_t i, struct err *err)
 {
     struct err damage = ERR_INIT;
     int r;
-    while ((r = index_scan_next(merge->scans[i], &merge->frames[i], &damage)) == ERR_DAMAGED)
+    while ((r = index_scan_step(merge->scans[i], &merge->frames[i], &merge->hidden[i], &damage)) ==
+           ERR_DAMAGED)
         merge->slice->damage = damage;
     merge->live[i] = r == 0;
     if (r == 0 || r == ERR_END)
@@ -136,7 +137,10 @@ static int run(struct merge *merge, struct frame_id bound, struct err *err)
         int order = id_cmp(merge->frames[i].id, bound);
         if (slice->reverse ? order < 0 : order > 0)
             return 0;
-        r = slice_frame(slice, &merge->frames[i], (struct span){0});
+        if (merge->hidden[i])
+            slice_pass(slice, merge->frames[i].id);
+        else
+            r = slice_frame(slice, &merge->frames[i], (struct span){0});
         if (r == 0 && !slice->full) /* else a damaged frame behind it would be told of now and by
                                        the next slice */
             r = advance(merge, i, err);

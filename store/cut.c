@@ -71,7 +71,7 @@ static int cut_recent(struct group *group, struct head *head, uint64_t excess)
     if (r != 0)
         return r;
     head_cut_recent(head, cut);
-    head->first_seq = cut;
+    head->first_seq = head->trim = cut;
     head->live -= n;
     head->live_seq -= n;
     return 0;
@@ -103,20 +103,22 @@ static int remove_oldest(struct group *group, struct head *head, uint64_t excess
 
 int cut_topic(struct group *group, struct head *head, uint64_t keep, struct err *err)
 {
-    if (head->live <= keep)
-        return 0;
-    uint64_t excess = head->live - keep, cut;
+    uint64_t cut;
+    int r = head->live > keep ? topic_count(group, head, err) : 0;
+    if (r != 0 || head->live <= keep)
+        return r;
+    uint64_t excess = head->live - keep;
     head->changed = group->number;
     if (head->live != head->live_seq)
         return remove_oldest(group, head, excess, err);
-    int r = first_survivor(group, head, keep, excess, &cut, err);
+    r = first_survivor(group, head, keep, excess, &cut, err);
     if (r != 0)
         return r;
     r = group_put_cut(group, head->no, cut);
     if (r != 0)
         return r;
     head_cut_recent(head, cut);
-    head->first_seq = cut;
+    head->first_seq = head->trim = cut;
     head->live = head->live_seq = keep;
     return 0;
 }
@@ -194,6 +196,8 @@ int cut_after_import(struct group *group, struct head *head, struct store_op *op
     uint64_t keep;
     struct frame oldest;
     int r = newest_keeps(group, head, op, i, &keep);
+    if (r == 0 && keep > 0)
+        r = topic_count(group, head, &op->err);
     if (r == 0 && keep > 0 && head->live == head->live_seq)
         return cut_topic(group, head, keep, &op->err);
     while (r == 0 && keep > 0 && head->live > keep) {

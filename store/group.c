@@ -125,7 +125,7 @@ int group_find(struct group *group, struct frame_id id, struct frame *out, struc
     return r;
 }
 
-static void head_from_row(struct head *head, const struct index_topic *row)
+static int head_from_row(struct head *head, const struct index_topic *row)
 {
     head->no = row->no;
     head->next_seq = row->next_seq;
@@ -134,25 +134,34 @@ static void head_from_row(struct head *head, const struct index_topic *row)
     head->live = row->live;
     head->live_seq = row->live_seq;
     head->first_seq = row->first_seq;
+    head->trim = row->trim;
+    head->uncounted = row->uncounted;
+    head->created_ms = row->created_ms;
+    head->revision = row->revision;
+    head->rules = row->rules;
+    head_set_token(head, row->token);
+    return head_set_note(head, row->note);
 }
 
 int group_head(struct group *group, struct span name, struct head **out, struct err *err)
 {
-    struct head *head = heads_find(&group->store->heads, name);
-    if (!head) {
-        struct index_snap *snap;
-        struct index_topic row;
-        int r = group_snap(group, &snap, err);
-        if (r == 0)
-            r = index_topic_by_name(snap, name, &row, err);
-        if (r != 0 && r != ERR_NOT_FOUND)
-            return r;
-        head = heads_add(&group->store->heads, name);
-        if (!head)
-            return err_set(err, -ENOMEM, "no memory for topic %.*s", SPAN_ARG(name));
-        if (r == 0)
-            head_from_row(head, &row);
+    struct heads *heads = &group->store->heads;
+    struct index_snap *snap;
+    struct index_topic row;
+    if ((*out = heads_find(heads, name)))
+        return 0;
+    int r = group_snap(group, &snap, err);
+    if (r == 0)
+        r = index_topic_by_name(snap, name, &row, err);
+    if (r != 0 && r != ERR_NOT_FOUND)
+        return r;
+    struct head *head = heads_add(heads, name);
+    if (head && r == 0 && head_from_row(head, &row) != 0) {
+        heads_remove(heads, head);
+        head = NULL;
     }
+    if (!head)
+        return err_set(err, -ENOMEM, "no memory for topic %.*s", SPAN_ARG(name));
     *out = head;
     return 0;
 }
@@ -182,6 +191,21 @@ int group_put_cut(struct group *group, uint32_t topic_no, uint64_t seq)
 {
     struct tail_hide hide = {.cut = true, .topic_no = topic_no, .seq = seq};
     int r = op_put_cut(&group->ops, topic_no, seq);
+    return r == 0 ? add_hide(group, &hide) : r;
+}
+
+int group_put_trim(struct group *group, uint32_t topic_no, uint64_t seq)
+{
+    struct tail_hide hide = {.cut = true, .strict = true, .topic_no = topic_no, .seq = seq};
+    int r = op_put_trim(&group->ops, topic_no, seq);
+    return r == 0 ? add_hide(group, &hide) : r;
+}
+
+int group_put_drop(struct group *group, uint32_t topic_no)
+{
+    struct tail_hide hide = {
+        .cut = true, .strict = true, .drop = true, .topic_no = topic_no, .seq = UINT64_MAX};
+    int r = op_put_topic_drop(&group->ops, topic_no);
     return r == 0 ? add_hide(group, &hide) : r;
 }
 

@@ -70,6 +70,9 @@ int group_find(struct group *group, struct frame_id id, struct frame *out, struc
 int group_head(struct group *group, struct span name, struct head **out, struct err *err);
 /** Gives the topic its number if it has none. */
 int group_number_topic(struct group *group, struct head *head);
+/** Encodes a trim of the topic, or its drop, and hides what it takes. */
+int group_put_trim(struct group *group, uint32_t topic_no, uint64_t seq);
+int group_put_drop(struct group *group, uint32_t topic_no);
 
 /** Whether every mark of the operation may be applied: 0, or a code with op->err set. */
 int group_check_marks(struct store_op *op);
@@ -86,6 +89,49 @@ int judge_append(struct group *group, struct store_op *op);
 int judge_import(struct group *group, struct store_op *op);
 int judge_remove(struct group *group, struct store_op *op);
 int judge_content(struct group *group, struct store_op *op);
+int judge_topic(struct group *group, struct store_op *op);
+
+/* What judge_append shares with judge_stream. */
+
+/** The limits of what an operation brings; sets op->result. False: it is refused. */
+bool judge_limits(struct store_op *op);
+/** An idempotency key: 1: it is known, op->result is set. 0: new; `digest` is that of the request. */
+int judge_key(struct group *group, struct store_op *op, const struct head *head, uint8_t digest[static DIGEST_SIZE]);
+/** Notes that the key is taken by the operation's frames. */
+int judge_keep_key(struct group *group, struct store_op *op, struct head *head, const uint8_t digest[static DIGEST_SIZE]);
+/** Token, seq, newest id: 0 or ERR_CONDITION, with what is in force in the operation. */
+int judge_conditions(struct group *group, struct store_op *op, const struct head *head);
+/** The id of the operation's frame i. */
+struct frame_id judge_id(struct group *group, const struct store_op *op, size_t i);
+/** The frame as it is stored, but for the topic's number and the timestamp's place among others. */
+void judge_frame(struct frame *out, const struct store_frame *in, const struct store_op *op);
+uint64_t judge_deadline(struct ttl ttl, uint64_t born_ms);
+/** Counts a frame that gets `seq` or none into its topic's head; raises its timestamp to the topic's last. */
+int judge_take(struct group *group, struct head *head, struct frame *frame);
+/** A stream append. */
+int judge_stream(struct group *group, struct store_op *op);
+
+/* Topics: topic.c. */
+
+/** Makes a topic that is not there. */
+int topic_make(struct group *group, struct head *head, const struct topic_make *make);
+/** Whether rules and note are these already. */
+bool topic_is_set(const struct head *head, const struct topic_rules *rules, struct span note);
+/** Encodes what the head says of rules, note, revision and making. */
+int topic_put_set(struct group *group, struct head *head);
+/** Whether an import's topics can be restored; and one restored, behind the import's frames. */
+int topic_check_restore(struct group *group, struct store_op *op);
+int topic_restore(struct group *group, const struct store_topic *to, struct err *err);
+/** Frames with a lower seq are gone. Never back. */
+int topic_trim(struct group *group, struct head *head, uint64_t seq, struct err *err);
+/** Likewise, if that takes no frame; else nothing. */
+int topic_trim_empty(struct group *group, struct head *head, uint64_t seq, struct err *err);
+/** Counts exactly what a trim through holes left uncounted. May take long in a topic of millions. */
+int topic_count(struct group *group, struct head *head, struct err *err);
+/** Fills out->view as the topic is; its name borrows from `name`. */
+void topic_view(struct group *group, struct head *head, struct span name, struct store_topic_op *out);
+/** Whether a note and rules can be kept. */
+int topic_check_make(const struct topic_make *make, struct err *err);
 
 /** After a frame with ttl last:keep: cuts the topic to so many. */
 int cut_topic(struct group *group, struct head *head, uint64_t keep, struct err *err);

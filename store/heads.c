@@ -14,6 +14,7 @@ int heads_init(struct heads *heads, uint32_t topic_last)
 static void head_destroy(struct head *head)
 {
     free(head->recent);
+    free(head->note);
     free(head);
 }
 
@@ -107,6 +108,45 @@ struct head *heads_add(struct heads *heads, struct span name)
     *bucket = head;
     heads->count++;
     return head;
+}
+
+void heads_remove(struct heads *heads, struct head *head)
+{
+    struct head **at = bucket_of(heads, span_of(head->name, head->name_len));
+    while (*at != head)
+        at = &(*at)->chain;
+    *at = head->chain;
+    head_destroy(head);
+    heads->count--;
+}
+
+int head_set_note(struct head *head, struct span note)
+{
+    uint8_t *copy = NULL;
+    if (note.len > 0 && !(copy = malloc(note.len)))
+        return -ENOMEM;
+    if (note.len > 0)
+        memcpy(copy, note.ptr, note.len);
+    free(head->note);
+    head->note = copy;
+    head->note_len = (uint16_t)note.len;
+    return 0;
+}
+
+void head_set_token(struct head *head, struct span token)
+{
+    head->token_len = (uint8_t)token.len;
+    if (token.len > 0)
+        memcpy(head->token, token.ptr, token.len);
+}
+
+void head_forget(struct head *head, uint64_t number)
+{
+    struct head *chain = head->chain;
+    size_t name_len = head->name_len;
+    free(head->recent);
+    free(head->note);
+    *head = (struct head){.chain = chain, .changed = number, .name_len = name_len};
 }
 
 int head_push_recent(struct head *head, struct frame_id id, uint64_t seq, uint64_t number)

@@ -8,6 +8,7 @@
 #define STORE_HEADS_H
 
 #include <weir/frame.h>
+#include <weir/store.h>
 
 /** A frame of the topic that the index may not have yet. */
 struct head_recent {
@@ -25,6 +26,14 @@ struct head {
     uint64_t live;              /**< frames, with and without seq */
     uint64_t live_seq;          /**< frames with seq */
     uint64_t first_seq;         /**< no live frame has a lower seq */
+    uint64_t trim;              /**< frames with a lower seq were trimmed or cut; <= first_seq */
+    bool uncounted;             /**< live and live_seq are at most: a trim went through holes */
+    uint64_t created_ms, revision;
+    struct topic_rules rules;
+    uint8_t *note;              /**< the owner's; NULL = none */
+    uint16_t note_len;
+    uint8_t token_len;
+    uint8_t token[TOKEN_MAX];
     uint64_t changed;           /**< newest record that changed it */
     struct head_recent *recent; /**< live frames with seq, oldest first */
     size_t recent_at, recent_count, recent_cap;
@@ -52,6 +61,16 @@ void heads_trim(struct heads *heads, uint64_t indexed);
 struct head *heads_find(const struct heads *heads, struct span name);
 /** A new, zeroed head under this name; NULL without memory. */
 struct head *heads_add(struct heads *heads, struct span name);
+
+/** Forgets a head. */
+void heads_remove(struct heads *heads, struct head *head);
+
+/** The owner's note; copied. -ENOMEM, and then nothing changed. */
+int head_set_note(struct head *head, struct span note);
+/** The fencing token, up to TOKEN_MAX bytes; copied. */
+void head_set_token(struct head *head, struct span token);
+/** As if the topic had never been, since record `number`; the name stays. */
+void head_forget(struct head *head, uint64_t number);
 
 /** Notes a live frame; -ENOMEM. */
 int head_push_recent(struct head *head, struct frame_id id, uint64_t seq, uint64_t number);

@@ -4,7 +4,7 @@
  *   key      value, integers big-endian
  *   format   version 4 (this row keeps its form for ever, so that any weir can refuse a newer
  * index) uuid     16 state    last record number 8, frames 8, topics 8, highest topic number 8,
- * bytes 8, newest id 16
+ * bytes 8, newest id 16, entries of purge 8 (not in formats 1 and 2)
  *
  * LMDB's default flags are kept for durability: a commit is two syncs. MDB_NOTLS lets read
  * transactions be pooled. Read-ahead stays on: what reads much reads in order of ids, which is the
@@ -23,7 +23,9 @@
 
 #define MAP_START ((size_t)1 << 30)
 #define READERS_MAX 254
-#define STATE_SIZE 56
+#define PURGE_SLICE 1000
+#define STATE_SIZE 64
+#define STATE_SIZE_2 56 /* up to format 2 */
 
 /* --- meta ------------------------------------------------------------------------------------- */
 
@@ -35,7 +37,7 @@ void index_state_get(struct index_txn *txn, struct index_state *out)
         index_txn_damaged(txn, TABLE_META, key, "is missing");
         return;
     }
-    if (value.len != STATE_SIZE) {
+    if (value.len != STATE_SIZE && value.len != STATE_SIZE_2) {
         index_txn_damaged(txn, TABLE_META, key, "has another length");
         return;
     }
@@ -47,6 +49,7 @@ void index_state_get(struct index_txn *txn, struct index_state *out)
         .topic_last = get_be64(p + 24),
         .bytes = get_be64(p + 32),
         .newest = id_get(p + 40),
+        .purges = value.len == STATE_SIZE ? get_be64(p + 56) : 0,
     };
 }
 
@@ -59,6 +62,7 @@ void index_state_put(struct index_txn *txn, const struct index_state *state)
     put_be64(p + 24, state->topic_last);
     put_be64(p + 32, state->bytes);
     id_put(p + 40, state->newest);
+    put_be64(p + 56, state->purges);
     index_txn_put(txn, TABLE_META, span_str("state"), span_of(p, sizeof p), 0);
 }
 
@@ -99,6 +103,16 @@ static void create_meta(struct index_txn *txn, const uint8_t uuid[static 16])
 {
     index_txn_put(txn, TABLE_META, span_str("uuid"), span_of(uuid, 16), 0);
     index_state_put(txn, &(struct index_state){0});
+}
+
+/* Formats 1 and 2: the rows of topics, and the row `state`, had less. */
+static void upgrade(struct index_txn *txn)
+{
+    struct index_state state;
+    index_state_get(txn, &state);
+    index_rows_upgrade(txn);
+    if (txn->rc == 0)
+        index_state_put(txn, &state);
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -218,7 +232,8 @@ static void open_tables(struct index_txn *txn, unsigned flags)
     }
 }
 
-/* Makes the tables that are not there, which are all in a new index (`format` 0). */
+/* Makes the tables that are not there, which are all in a new index (`format` 0), and brings older
+ * ones up. */
 static int create_tables(struct index *index, uint32_t format, const uint8_t uuid[static 16],
                          struct err *err)
 {
@@ -228,6 +243,8 @@ static int create_tables(struct index *index, uint32_t format, const uint8_t uui
         put_format(&txn);
         if (format == 0)
             create_meta(&txn, uuid);
+        else
+            upgrade(&txn);
     }
     return index_txn_end(&txn);
 }
@@ -267,6 +284,17 @@ static int prepare_tables(struct index *index, const uint8_t uuid[static 16], st
     return rc;
 }
 
+static int look_for_purges(struct index *index, struct err *err)
+{
+    struct index_snap *snap;
+    int rc = index_snap_begin(index, &snap, err);
+    if (rc != 0)
+        return rc;
+    atomic_store(&index->purges, snap->state.purges > 0);
+    index_snap_end(snap);
+    return 0;
+}
+
 static void init_locks(struct index *index)
 {
     pthread_rwlockattr_t attr;
@@ -289,9 +317,12 @@ int index_open(struct index **out, int dirfd, const char *name, const struct ind
     if (!index)
         return err_sys(err, ENOMEM, "index");
     init_locks(index);
+    index->purge_slice = options->purge_slice ? options->purge_slice : PURGE_SLICE;
     rc = open_env(index, dir, options->map_size ? options->map_size : MAP_START, err);
     if (rc == 0)
         rc = prepare_tables(index, options->uuid, err);
+    if (rc == 0)
+        rc = look_for_purges(index, err);
     if (rc != 0) {
         index_close(index);
         return rc;

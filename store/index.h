@@ -13,7 +13,9 @@
  *     counted in its topic's row.
  *  3. A mark's name leads to its number and the number's row back to the name; an entry of `acked`
  *     has the number of a mark and an id above its low id.
- *  4. A snapshot or transaction lives shortly: no socket, no other lock is waited for inside it. A
+ *  4. What a trim or a drop took and a move did not remove at once is named by an entry of `purge`, and no read shows it; index_purge
+ *     removes it bit by bit. A topic's row counts what is still there.
+ *  5. A snapshot or transaction lives shortly: no socket, no other lock is waited for inside it. A
  *     thread has at most one snapshot, and none in index_move: growing the map waits until all have
  *     ended, and new ones wait for it.
  *
@@ -24,16 +26,18 @@
 #define STORE_INDEX_H
 
 #include <weir/frame.h>
+#include <weir/store.h>
 
 #include "base/buf.h"
 
 struct index;
 struct index_snap;
 
-#define INDEX_FORMAT 2 /**< format version of the tables, kept in the table `meta` */
+#define INDEX_FORMAT 3 /**< format version of the tables, kept in the table `meta` */
 
 struct index_options {
     uint64_t map_size; /**< bytes of address space to start with; 0 = 1 GiB. Grows by doubling */
+    size_t purge_slice; /**< frames that index_purge removes at once, and four times as many a move; 0 = 1000 */
     uint8_t uuid[16];  /**< stored at creation, compared later (ERR_FORMAT when another) */
 };
 
@@ -63,6 +67,14 @@ int index_move(struct index *index, const struct index_record *records, size_t c
                struct buf *freed, struct err *err);
 
 /**
+ * Removes some of what trims and drops left behind, purge_slice frames, in one synced transaction. `more`: whether something is
+ * left. For the index thread, between moves. `freed` and errors as index_move.
+ */
+int index_purge(struct index *index, bool *more, struct buf *freed, struct err *err);
+/** Whether the last move or purge left something. Any thread; costs nothing. */
+bool index_has_purges(const struct index *index);
+
+/**
  * Drops what is older than before_ms: loose contents (OP_CONTENT) that no frame names, and
  * idempotency keys beyond the newest million. For a daily sweep with now - 24 h, by the index
  * thread. `dropped` counts both. Errors as index_move.
@@ -85,6 +97,7 @@ struct index_totals {
     uint64_t bytes;         /**< stored frame records, live */
     uint64_t disk;          /**< bytes of the data file in use */
     struct frame_id newest; /**< highest id ever indexed (also removed ones); ID_MIN when none */
+    uint64_t purges;        /**< topics of which something is still to be removed */
 };
 int index_totals(struct index_snap *snap, struct index_totals *out, struct err *err);
 
@@ -100,11 +113,26 @@ struct index_scan;
 int index_scan_begin(struct index_snap *snap, struct index_scan **out, struct frame_id from,
                      bool reverse, struct err *err);
 int index_scan_next(struct index_scan *scan, struct frame *out, struct err *err); /**< ERR_END */
+/** The same one frame at a time, also those that trims and drops took and no purge has removed yet (`hidden`), so that the caller may
+ * stop among them. */
+int index_scan_step(struct index_scan *scan, struct frame *out, bool *hidden, struct err *err);
 void index_scan_end(struct index_scan *scan);
 
 /** As above, the frames of one topic (by_topic and old merged by id). An unknown topic has none. */
 int index_topic_scan_begin(struct index_snap *snap, struct index_scan **out, uint32_t topic_no,
                            struct frame_id from, bool reverse, struct err *err);
+
+/** A frame's place in its topic. */
+struct index_place {
+    uint64_t seq, stamp;
+    struct frame_id id;
+};
+/** The places of a topic's frames with a seq >= from_seq, ascending, their records not looked at. each: 0 = go on; another value ends and
+ * is returned. */
+int index_places(struct index_snap *snap, uint32_t topic_no, uint64_t from_seq, int (*each)(void *arg, const struct index_place *place),
+                 void *arg, struct err *err);
+/** The lowest seq from which on all frames of the topic have a timestamp of at least `stamp`; the next seq when none has. */
+int index_seq_of_stamp(struct index_snap *snap, uint32_t topic_no, uint64_t stamp, uint64_t *out, struct err *err);
 
 /** Frames of a topic by seq >= from_seq, ascending (by_topic only). */
 int index_seq_scan_begin(struct index_snap *snap, struct index_scan **out, uint32_t topic_no,
@@ -121,14 +149,20 @@ struct index_topic {
     struct frame_id last_id; /**< highest id appended or imported, also when removed since */
     uint64_t last_stamp;
     uint64_t bytes;
+    uint64_t created_ms, revision;
+    uint64_t trim; /**< frames with a lower seq were trimmed or cut */
+    struct topic_rules rules;
+    struct span note, token;
+    bool dead;     /**< dropped, and not removed whole yet: never given out by a snapshot */
+    bool uncounted; /**< live, live_seq and bytes count frames that a trim took */
 };
 int index_topic_by_name(struct index_snap *snap, struct span name, struct index_topic *out,
                         struct err *err);
 int index_topic_by_no(struct index_snap *snap, uint32_t no, struct index_topic *out,
                       struct err *err);
-/** Topics whose name starts with prefix, in byte order of names (all with the empty prefix). each:
- * 0 = go on. */
-int index_topics(struct index_snap *snap, struct span prefix,
+/** Topics whose name starts with prefix and comes behind `after`, in byte order of names (all with the empty prefix, from the first on
+ * with an empty `after`). each: 0 = go on. */
+int index_topics(struct index_snap *snap, struct span prefix, struct span after,
                  int (*each)(void *arg, const struct index_topic *topic), void *arg,
                  struct err *err);
 
@@ -181,7 +215,7 @@ int index_expired(struct index_snap *snap, uint64_t now_ms, struct frame_id *ids
                   size_t *count, uint64_t *next_ms, struct err *err);
 
 /**
- * Checks invariants 1 to 3 over everything; calls fault for each that is broken (a text naming
+ * Checks invariants 1 to 4 over everything; calls fault for each that is broken (a text naming
  * it). For `weird --verify`.
  */
 int index_verify(struct index *index, void (*fault)(void *arg, const char *text), void *arg,

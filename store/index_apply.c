@@ -4,86 +4,10 @@
  * Applying depends on nothing but the tables and the operations, so the same records give the same
  * tables however they are cut into moves. Secondary entries wait in batches until the end of the
  * move; an operation that must read a table has its batch written first.
- *
- * Removing works around damage: a record that cannot be read is the very thing one wants to remove.
- * What is known of it from elsewhere goes with it, the rest stays behind for index_verify to name.
  */
 #include <stdlib.h>
 
-#include "base/bytes.h"
-#include "store/index_batch.h"
-#include "store/index_rows.h"
-#include "store/record.h"
-
-struct apply {
-    struct index_txn txn;
-    struct index_state state;
-    struct index_rows rows;
-    struct index_batch by_topic, old, content, expiry;
-    struct buf gone; /* digests of blobs that a removed frame named */
-};
-
-static void apply_init(struct apply *a)
-{
-    *a = (struct apply){0};
-    index_batch_init(&a->by_topic, TABLE_BY_TOPIC, BY_TOPIC_KEY, BY_TOPIC_VALUE);
-    index_batch_init(&a->old, TABLE_OLD, OLD_KEY, 0);
-    index_batch_init(&a->content, TABLE_CONTENT, PAIR_KEY, 0);
-    index_batch_init(&a->expiry, TABLE_EXPIRY, PAIR_KEY, 0);
-}
-
-static void apply_finish(struct apply *a)
-{
-    index_rows_finish(&a->rows);
-    index_batch_finish(&a->by_topic);
-    index_batch_finish(&a->old);
-    index_batch_finish(&a->content);
-    index_batch_finish(&a->expiry);
-    buf_finish(&a->gone);
-}
-
-/* --- a frame's entries ------------------------------------------------------------------------ */
-
-static struct span by_topic_key(uint8_t out[static BY_TOPIC_KEY], const struct frame *frame)
-{
-    index_by_topic_key(out, frame->topic_no, frame->seq);
-    return span_of(out, BY_TOPIC_KEY);
-}
-
-static struct span old_key(uint8_t out[static OLD_KEY], const struct frame *frame)
-{
-    index_old_key(out, frame->topic_no, frame->id);
-    return span_of(out, OLD_KEY);
-}
-
-/* One change in a batch; value NULL = remove. */
-static void change(struct apply *a, struct index_batch *batch, const uint8_t *key, bool add,
-                   const uint8_t *value)
-{
-    if (add)
-        index_batch_add(batch, &a->txn, key, value);
-    else
-        index_batch_remove(batch, &a->txn, key);
-}
-
-static void change_entries(struct apply *a, const struct frame *frame, bool add)
-{
-    uint8_t key[PAIR_KEY], value[BY_TOPIC_VALUE];
-    if (frame->has_seq) {
-        index_by_topic_value(value, frame);
-        change(a, &a->by_topic, by_topic_key(key, frame).ptr, add, value);
-    } else {
-        change(a, &a->old, old_key(key, frame).ptr, add, NULL);
-    }
-    if (frame->has_hash) {
-        index_pair_key(key, get_be64(frame->digest), frame->id);
-        change(a, &a->content, key, add, NULL);
-    }
-    if (frame->deadline_ms != 0) {
-        index_pair_key(key, frame->deadline_ms, frame->id);
-        change(a, &a->expiry, key, add, NULL);
-    }
-}
+#include "store/index_apply.h"
 
 /* --- adding ----------------------------------------------------------------------------------- */
 
@@ -95,6 +19,8 @@ static void row_add(struct index_row *row, const struct frame *frame, size_t siz
             t->first_seq = frame->seq;
             row->seek_first = false;
         }
+        if (frame->seq > t->next_seq) /* none may be below but those that a purge is at */
+            row->seek_first = true;
         if (frame->seq >= t->next_seq)
             t->next_seq = frame->seq + 1;
         t->live_seq++;
@@ -103,8 +29,10 @@ static void row_add(struct index_row *row, const struct frame *frame, size_t siz
     t->bytes += size;
     if (id_cmp(frame->id, t->last_id) > 0)
         t->last_id = frame->id;
-    if (frame->stamp > t->last_stamp)
+    if (frame->has_seq && frame->stamp > t->last_stamp)
         t->last_stamp = frame->stamp;
+    if (t->created_ms == 0)
+        t->created_ms = id_time_ms(frame->id);
     row->dirty = true;
 }
 
@@ -124,7 +52,7 @@ static int check_place(struct apply *a, const struct index_row *row, const struc
     if (!frame->has_seq || frame->seq >= row->topic.next_seq)
         return frame->seq == UINT64_MAX ? id_fail(a, frame->id, "its seq is out of range") : 0;
     index_batch_flush(&a->by_topic, &a->txn);
-    if (index_txn_has(&a->txn, TABLE_BY_TOPIC, by_topic_key(key, frame)))
+    if (index_txn_has(&a->txn, TABLE_BY_TOPIC, apply_by_topic_key(key, frame)))
         return id_fail(a, frame->id, "another frame of its topic has its seq");
     return a->txn.rc;
 }
@@ -139,11 +67,23 @@ static void put_frame(struct apply *a, const struct frame *frame, struct span re
         index_batch_flush(&a->content, &a->txn);
         index_content_keep(&a->txn, frame->digest, id_time_ms(frame->id));
     }
-    change_entries(a, frame, true);
+    apply_entries(a, frame, true);
     if (above)
         a->state.newest = frame->id;
     a->state.frames++;
     a->state.bytes += record.len;
+}
+
+/* A frame that a purge is at makes way: it is gone for everybody but the tables. */
+static bool makes_way(struct apply *a, struct frame_id id)
+{
+    struct index_txn probe = {.index = a->txn.index, .mdb = a->txn.mdb};
+    struct frame frame;
+    if (a->state.purges == 0 || !index_frame_get(&probe, id, &frame) ||
+        !index_hides(&a->txn, &a->hidden, &frame))
+        return false;
+    apply_remove_frame(a, id, NULL);
+    return true;
 }
 
 static bool is_there(struct apply *a, struct frame_id id)
@@ -151,7 +91,7 @@ static bool is_there(struct apply *a, struct frame_id id)
     uint8_t key[ID_SIZE];
     id_put(key, id);
     return id_cmp(id, a->state.newest) <= 0 &&
-           index_txn_has(&a->txn, TABLE_FRAMES, span_of(key, sizeof key));
+           index_txn_has(&a->txn, TABLE_FRAMES, span_of(key, sizeof key)) && !makes_way(a, id);
 }
 
 static void apply_frame(struct apply *a, const struct op *op)
@@ -169,164 +109,6 @@ static void apply_frame(struct apply *a, const struct op *op)
         return;
     put_frame(a, &frame, op->body);
     row_add(row, &frame, op->body.len);
-}
-
-/* --- removing --------------------------------------------------------------------------------- */
-
-static void row_remove(struct index_row *row, const struct frame *frame, size_t size)
-{
-    struct index_topic *t = &row->topic;
-    t->live -= t->live > 0;
-    t->bytes -= size < t->bytes ? size : t->bytes;
-    if (frame->has_seq) {
-        t->live_seq -= t->live_seq > 0;
-        if (frame->seq == t->first_seq)
-            row->seek_first = true;
-    }
-    row->dirty = true;
-}
-
-/* Whether the frame's topic names it: what a damaged record says of its place is true then. */
-static bool place_is_true(struct apply *a, const struct frame *frame)
-{
-    uint8_t key[PAIR_KEY];
-    struct span value;
-    if (!frame->has_seq) {
-        index_batch_flush(&a->old, &a->txn);
-        return index_txn_has(&a->txn, TABLE_OLD, old_key(key, frame));
-    }
-    index_batch_flush(&a->by_topic, &a->txn);
-    return index_txn_get(&a->txn, TABLE_BY_TOPIC, by_topic_key(key, frame), &value) &&
-           value.len == BY_TOPIC_VALUE && id_cmp(id_get(value.ptr), frame->id) == 0;
-}
-
-/* What is to be removed with the record at `key`. `place` (may be NULL) is known from its topic. */
-static bool read_removed(struct apply *a, struct span key, struct span raw,
-                         const struct frame *place, struct frame *out)
-{
-    if (index_frame_read(out, key, raw, NULL) == 0)
-        return true;
-    if (place) {
-        *out = *place;
-        return true;
-    }
-    struct frame guess;
-    if (raw.len < SEAL_SIZE ||
-        record_get_frame(&guess, span_of(raw.ptr, raw.len - SEAL_SIZE), NULL) != 0)
-        return false;
-    *out = guess;
-    return id_cmp(guess.id, id_get(key.ptr)) == 0 && place_is_true(a, &guess);
-}
-
-static void note_blob(struct apply *a, const struct frame *frame)
-{
-    if (!frame->has_hash || frame->has_content)
-        return;
-    int rc = buf_add(&a->gone, frame->digest, DIGEST_SIZE);
-    if (rc != 0)
-        index_txn_fail(&a->txn, rc, "index: out of memory");
-}
-
-static void remove_entries(struct apply *a, const struct frame *frame, size_t size)
-{
-    struct index_row *row = index_rows_get(&a->rows, &a->txn, frame->topic_no);
-    change_entries(a, frame, false);
-    note_blob(a, frame);
-    if (row)
-        row_remove(row, frame, size);
-}
-
-static bool raw_frame(struct apply *a, struct span key, struct span *raw)
-{
-    MDB_val v, k = {key.len, (void *)key.ptr};
-    if (a->txn.rc != 0)
-        return false;
-    int rc = mdb_get(a->txn.mdb, a->txn.index->dbi[TABLE_FRAMES], &k, &v);
-    if (rc == MDB_NOTFOUND || index_txn_note(&a->txn, rc, "read frame") != 0)
-        return false;
-    *raw = span_of(v.mv_data, v.mv_size);
-    return true;
-}
-
-/* Removes a frame with all that names it. An absent one is removed already, except what `place`
- * says. */
-static void remove_frame(struct apply *a, struct frame_id id, const struct frame *place)
-{
-    uint8_t bytes[ID_SIZE];
-    struct span raw, key = span_of(bytes, ID_SIZE);
-    struct frame frame;
-    id_put(bytes, id);
-    if (!raw_frame(a, key, &raw)) {
-        if (place)
-            remove_entries(a, place, 0);
-        return;
-    }
-    size_t size = raw.len > SEAL_SIZE ? raw.len - SEAL_SIZE : 0;
-    if (read_removed(a, key, raw, place, &frame))
-        remove_entries(a, &frame, size);
-    index_txn_del(&a->txn, TABLE_FRAMES, key);
-    a->state.frames -= a->state.frames > 0;
-    a->state.bytes -= size < a->state.bytes ? size : a->state.bytes;
-}
-
-static void apply_remove(struct apply *a, const struct op *op)
-{
-    remove_frame(a, op->id, NULL);
-}
-
-/* The first frame of a topic with a seq of at least place->seq: sets seq and id. */
-static bool next_place(struct apply *a, struct frame *place)
-{
-    uint8_t key[BY_TOPIC_KEY];
-    struct span found, value;
-    if (!index_txn_seek(&a->txn, TABLE_BY_TOPIC, by_topic_key(key, place), 4, &found, &value))
-        return false;
-    if (found.len != BY_TOPIC_KEY || value.len != BY_TOPIC_VALUE) {
-        index_txn_damaged(&a->txn, TABLE_BY_TOPIC, found, "has another length");
-        return false;
-    }
-    place->seq = get_be64(found.ptr + 4);
-    place->id = id_get(value.ptr);
-    return true;
-}
-
-/* Of the frames without seq those older than `below`. */
-static void cut_old(struct apply *a, uint32_t no, struct frame_id below)
-{
-    struct frame place = {.topic_no = no};
-    uint8_t key[OLD_KEY];
-    struct span found, value;
-    index_batch_flush(&a->old, &a->txn);
-    while (index_txn_seek(&a->txn, TABLE_OLD, old_key(key, &place), 4, &found, &value)) {
-        if (found.len != OLD_KEY) {
-            index_txn_damaged(&a->txn, TABLE_OLD, found, "has another length");
-            return;
-        }
-        place.id = id_get(found.ptr + 4);
-        if (id_cmp(place.id, below) >= 0)
-            return;
-        remove_frame(a, place.id, &place);
-        if (id_cmp(place.id, ID_MAX) == 0)
-            return;
-        place.id = id_succ(place.id);
-    }
-}
-
-static void apply_cut(struct apply *a, const struct op *op)
-{
-    struct index_row *row = index_rows_get(&a->rows, &a->txn, op->topic_no);
-    if (!row)
-        return;
-    struct frame place = {.topic_no = op->topic_no, .has_seq = true, .seq = row->topic.first_seq};
-    bool left;
-    index_batch_flush(&a->by_topic, &a->txn);
-    while ((left = next_place(a, &place)) && place.seq < op->seq) {
-        remove_frame(a, place.id, &place);
-        place.seq++;
-    }
-    cut_old(a, op->topic_no, left ? place.id : ID_MAX);
-    if (left)
-        row->topic.first_seq = place.seq;
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -361,6 +143,74 @@ static void apply_topic(struct apply *a, const struct op *op)
         a->state.topic_last = op->topic_no;
 }
 
+/* The row that an operation speaks of; NULL when it is not there, or dead. */
+static struct index_row *live_row(struct apply *a, uint32_t no)
+{
+    struct index_row *row = index_rows_get(&a->rows, &a->txn, no);
+    return row && !row->topic.dead ? row : NULL;
+}
+
+static void apply_topic_set(struct apply *a, const struct op *op)
+{
+    struct index_row *row = live_row(a, op->topic_no);
+    if (!row)
+        return;
+    row->topic.created_ms = op->topic.created_ms;
+    row->topic.revision = op->topic.revision;
+    row->topic.rules = op->topic.rules;
+    row->topic.note = op->topic.note;
+    row->dirty = true;
+}
+
+static void apply_token(struct apply *a, const struct op *op)
+{
+    struct index_row *row = live_row(a, op->topic_no);
+    if (!row)
+        return;
+    row->topic.token = op->text;
+    row->dirty = true;
+}
+
+static void apply_topic_raise(struct apply *a, const struct op *op)
+{
+    struct index_row *row = live_row(a, op->topic_no);
+    if (!row)
+        return;
+    struct index_topic *t = &row->topic;
+    if (op->seq > t->next_seq) {
+        t->next_seq = op->seq;
+        row->seek_first = true; /* none may be left: then it is the next */
+    }
+    if (op->stamp > t->last_stamp)
+        t->last_stamp = op->stamp;
+    row->dirty = true;
+}
+
+static void apply_trim(struct apply *a, const struct op *op)
+{
+    struct index_row *row = live_row(a, op->topic_no);
+    if (!row || op->seq <= row->topic.trim)
+        return;
+    row->topic.trim = op->seq;
+    row->dirty = true;
+    if (row->topic.first_seq < op->seq) {
+        row->topic.first_seq = op->seq;
+        row->seek_first = true;
+    }
+    apply_purge_below(a, row, op->seq);
+}
+
+static void apply_topic_drop(struct apply *a, const struct op *op)
+{
+    struct index_row *row = live_row(a, op->topic_no);
+    if (!row)
+        return;
+    index_name_remove(&a->txn, row->topic.name, op->topic_no);
+    row->topic.dead = row->dirty = true;
+    a->state.topics -= a->state.topics > 0;
+    apply_purge_below(a, row, UINT64_MAX);
+}
+
 static void apply_key(struct apply *a, const struct op *op)
 {
     index_key_put(&a->txn, op);
@@ -386,6 +236,8 @@ static void (*const appliers[])(struct apply *a, const struct op *op) = {
     [OP_CUT] = apply_cut,         [OP_TOPIC] = apply_topic,  [OP_KEY] = apply_key,
     [OP_CONTENT] = apply_content, [OP_MARK_ACK] = apply_mark_ack,
     [OP_MARK_SET] = apply_mark_set, [OP_MARK_DROP] = apply_mark_drop,
+    [OP_TOPIC_SET] = apply_topic_set, [OP_TOKEN] = apply_token, [OP_TRIM] = apply_trim,
+    [OP_TOPIC_DROP] = apply_topic_drop, [OP_TOPIC_RAISE] = apply_topic_raise,
 };
 
 /* --- the move --------------------------------------------------------------------------------- */
@@ -450,20 +302,43 @@ static void write_all(struct apply *a)
         index_state_put(&a->txn, &a->state);
 }
 
+void apply_begin(struct apply *a, struct index *index, struct err *err)
+{
+    *a = (struct apply){.purge_left = 4 * index->purge_slice};
+    index_batch_init(&a->by_topic, TABLE_BY_TOPIC, BY_TOPIC_KEY, BY_TOPIC_VALUE);
+    index_batch_init(&a->old, TABLE_OLD, OLD_KEY, 0);
+    index_batch_init(&a->content, TABLE_CONTENT, PAIR_KEY, 0);
+    index_batch_init(&a->expiry, TABLE_EXPIRY, PAIR_KEY, 0);
+    if (index_txn_begin(&a->txn, index, err) == 0)
+        index_state_get(&a->txn, &a->state);
+    a->hidden.any = a->state.purges > 0;
+}
+
+int apply_end(struct apply *a, struct buf *freed)
+{
+    write_all(a);
+    find_freed(a, freed);
+    struct index *index = a->txn.index;
+    int rc = index_txn_end(&a->txn);
+    if (rc == 0)
+        atomic_store(&index->purges, a->state.purges > 0);
+    index_rows_finish(&a->rows);
+    index_batch_finish(&a->by_topic);
+    index_batch_finish(&a->old);
+    index_batch_finish(&a->content);
+    index_batch_finish(&a->expiry);
+    buf_finish(&a->gone);
+    return rc;
+}
+
 static int move_once(struct index *index, const struct index_record *records, size_t count,
                      struct buf *freed, struct err *err)
 {
     struct apply a;
-    apply_init(&a);
-    if (index_txn_begin(&a.txn, index, err) == 0)
-        index_state_get(&a.txn, &a.state);
+    apply_begin(&a, index, err);
     for (size_t i = 0; i < count && a.txn.rc == 0; i++)
         apply_record(&a, &records[i]);
-    write_all(&a);
-    find_freed(&a, freed);
-    int rc = index_txn_end(&a.txn);
-    apply_finish(&a);
-    return rc;
+    return apply_end(&a, freed);
 }
 
 int index_move(struct index *index, const struct index_record *records, size_t count,

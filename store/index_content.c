@@ -22,6 +22,7 @@
 struct candidates {
     struct index_txn *txn;
     const uint8_t *digest;
+    struct index_hidden *hidden; /* NULL: those that a purge is at count too */
     struct span key;
     bool started;
     bool damaged; /* a candidate could not be read */
@@ -47,7 +48,8 @@ static bool next_candidate(struct candidates *c, struct frame *out)
     while (next_pair(c)) {
         struct index_txn probe = {.index = c->txn->index, .mdb = c->txn->mdb};
         if (index_frame_get(&probe, id_get(c->key.ptr + 8), out)) {
-            if (out->has_hash && memcmp(out->digest, c->digest, DIGEST_SIZE) == 0)
+            if (out->has_hash && memcmp(out->digest, c->digest, DIGEST_SIZE) == 0 &&
+                !(c->hidden && index_hides(c->txn, c->hidden, out)))
                 return true;
         } else if (probe.rc == ERR_DAMAGED) {
             c->damaged = true;
@@ -159,9 +161,10 @@ void index_loose_sweep(struct index_txn *txn, uint64_t before_ms, uint64_t *drop
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static int find_content(struct index_txn *txn, const uint8_t *digest, struct index_content *out)
+static int find_content(struct index_txn *txn, struct index_hidden *hidden, const uint8_t *digest,
+                        struct index_content *out)
 {
-    struct candidates c = {.txn = txn, .digest = digest};
+    struct candidates c = {.txn = txn, .digest = digest, .hidden = hidden};
     struct frame frame = {0};
     struct span loose = {0};
     bool naming = false;
@@ -190,7 +193,7 @@ int index_content(struct index_snap *snap, const uint8_t digest[static DIGEST_SI
                   struct index_content *out, struct err *err)
 {
     struct index_txn txn = index_snap_txn(snap, err);
-    find_content(&txn, digest, out);
+    find_content(&txn, &snap->hidden, digest, out);
     return index_txn_finish(&txn);
 }
 
@@ -198,7 +201,7 @@ int index_content_frames(struct index_snap *snap, const uint8_t digest[static DI
                          int (*each)(void *arg, struct frame_id id), void *arg, struct err *err)
 {
     struct index_txn txn = index_snap_txn(snap, err);
-    struct candidates c = {.txn = &txn, .digest = digest};
+    struct candidates c = {.txn = &txn, .digest = digest, .hidden = &snap->hidden};
     struct frame frame;
     int stop = 0;
     while (stop == 0 && next_candidate(&c, &frame))

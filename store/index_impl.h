@@ -21,10 +21,20 @@ struct index_state {
     uint64_t topic_last;
     uint64_t bytes;
     struct frame_id newest;
+    uint64_t purges; /* entries of the table purge */
+};
+
+/* What is left to remove of topics, as far as a run of reads has met it. Zeroed: nothing. */
+struct index_hidden {
+    bool any;          /* there are entries in the table purge */
+    bool known;        /* `no` and `below` hold the topic asked for last */
+    uint32_t no;
+    uint64_t below;
 };
 
 struct index_snap {
     struct index *index;
+    struct index_hidden hidden;
     MDB_txn *mdb;
     struct index_state state;
     struct index_snap *next; /**< in the pool */
@@ -37,12 +47,19 @@ struct index {
     pthread_rwlock_t map_lock; /**< read: a transaction is open; write: the map is being changed */
     pthread_mutex_t pool_lock;
     struct index_snap *pool; /**< reset read transactions, used again */
+    size_t purge_slice; /* frames and keys removed at once */
+    atomic_bool purges; /* the table purge has entries */
     atomic_bool broken;      /**< a sync or meta write failed: nothing more is written (P7) */
     atomic_bool unmapped; /**< the map could not be changed nor put back: nothing is read either */
 };
 
 /** Doubles the map. No transaction of this thread may be open. */
 int index_grow(struct index *index, struct err *err);
+
+/** Of a topic: frames with a lower seq are hidden; UINT64_MAX: all are. 0 when nothing is, or with an error. */
+uint64_t index_hidden_below(struct index_txn *txn, struct index_hidden *hidden, uint32_t no);
+/** Whether a purge is to remove the frame. */
+bool index_hides(struct index_txn *txn, struct index_hidden *hidden, const struct frame *frame);
 
 /** The row `state`; zeroes in a new index. */
 void index_state_get(struct index_txn *txn, struct index_state *out);
@@ -78,8 +95,12 @@ bool index_row_get(struct index_txn *txn, uint32_t no, struct index_topic *out);
 void index_row_put(struct index_txn *txn, const struct index_topic *row);
 /** The topic of that very name. False when there is none, or with an error. */
 bool index_name_get(struct index_txn *txn, struct span name, struct index_topic *out);
-/** Adds a name whose row is stored already. */
+/** Adds a name whose row is stored already; removes one. */
 void index_name_add(struct index_txn *txn, struct span name, uint32_t no);
+void index_name_remove(struct index_txn *txn, struct span name, uint32_t no);
+void index_row_del(struct index_txn *txn, uint32_t no);
+/** Gives the rows of formats 1 and 2 the form of this one. */
+void index_rows_upgrade(struct index_txn *txn);
 
 /* --- content and keys --------------------------------------------------------------------------
  */
@@ -98,6 +119,8 @@ void index_key_sweep(struct index_txn *txn, uint64_t before_ms, uint64_t *droppe
 
 struct op;
 void index_key_put(struct index_txn *txn, const struct op *op);
+/** Removes up to *left keys of a topic, and counts *left down. */
+void index_key_purge(struct index_txn *txn, uint32_t no, size_t *left);
 
 /* --- marks -------------------------------------------------------------------------------------
  */

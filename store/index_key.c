@@ -86,6 +86,26 @@ void index_key_sweep(struct index_txn *txn, uint64_t before_ms, uint64_t *droppe
     }
 }
 
+void index_key_purge(struct index_txn *txn, uint32_t no, size_t *left)
+{
+    uint8_t prefix[KEY_HEAD], bytes[INDEX_KEY_MAX], age[INDEX_KEY_MAX];
+    struct span found, value;
+    put_be32(prefix, no);
+    for (; *left > 0; --*left) {
+        if (!index_txn_seek(txn, TABLE_KEYS, span_of(prefix, KEY_HEAD), KEY_HEAD, &found, &value))
+            return;
+        if (value.len != KEY_VALUE || found.len > INDEX_KEY_MAX - AGE_HEAD) {
+            index_txn_damaged(txn, TABLE_KEYS, found, "has another length");
+            return;
+        }
+        uint64_t time_ms = get_be64(value.ptr);
+        struct span key = span_of(bytes, found.len);
+        memcpy(bytes, found.ptr, found.len);
+        index_txn_del(txn, TABLE_KEYS, key);
+        index_txn_del(txn, TABLE_KEY_AGE, age_key(age, time_ms, key));
+    }
+}
+
 int index_key(struct index_snap *snap, uint32_t topic_no, struct span key, struct index_key *out,
               struct err *err)
 {

@@ -42,19 +42,30 @@ static bool make_room(struct index_rows *rows)
     return true;
 }
 
+/* Copies a text to *at, which moves behind it. */
+static struct span keep(uint8_t **at, struct span text)
+{
+    struct span kept = span_of(*at, text.len);
+    if (text.len > 0)
+        memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return kept;
+}
+
 struct index_row *index_rows_new(struct index_rows *rows, struct index_txn *txn,
                                  const struct index_topic *topic)
 {
-    struct index_row *row = make_room(rows) ? malloc(sizeof *row + topic->name.len) : NULL;
+    size_t texts = topic->name.len + topic->token.len + topic->note.len;
+    struct index_row *row = make_room(rows) ? malloc(sizeof *row + texts) : NULL;
     if (!row) {
         index_txn_fail(txn, -ENOMEM, "index: out of memory");
         return NULL;
     }
-    uint8_t *name = (uint8_t *)(row + 1);
-    if (topic->name.len > 0)
-        memcpy(name, topic->name.ptr, topic->name.len);
+    uint8_t *text = (uint8_t *)(row + 1);
     *row = (struct index_row){.topic = *topic};
-    row->topic.name = span_of(name, topic->name.len);
+    row->topic.name = keep(&text, topic->name);
+    row->topic.token = keep(&text, topic->token);
+    row->topic.note = keep(&text, topic->note);
     *find_slot(rows->slots, rows->cap, topic->no) = row;
     rows->count++;
     return row;
@@ -107,9 +118,11 @@ void index_rows_write(struct index_rows *rows, struct index_txn *txn)
     qsort(rows->slots, n, sizeof(struct index_row *), row_cmp);
     for (size_t i = 0; i < n && txn->rc == 0; i++) {
         struct index_row *row = rows->slots[i];
-        if (row->seek_first)
+        if (row->seek_first && !row->gone)
             find_first(txn, &row->topic);
-        if (row->dirty)
+        if (row->gone)
+            index_row_del(txn, row->topic.no);
+        else if (row->dirty)
             index_row_put(txn, &row->topic);
     }
 }

@@ -7,8 +7,9 @@
 #include "store/index_impl.h"
 
 struct index_row {
-    struct index_topic topic; /**< name points behind the row */
+    struct index_topic topic; /**< its texts point behind the row, or into what outlives it */
     bool dirty;
+    bool gone;       /**< it is to be removed */
     bool seek_first; /**< the frame at first_seq went: the lowest live seq is above */
 };
 

@@ -56,9 +56,11 @@ bool index_frame_get(struct index_txn *txn, struct frame_id id, struct frame *ou
 int index_frame(struct index_snap *snap, struct frame_id id, struct frame *out, struct err *err)
 {
     struct index_txn txn = index_snap_txn(snap, err);
-    if (index_frame_get(&txn, id, out))
-        return 0;
-    return index_txn_fail(&txn, ERR_NOT_FOUND, "no such frame");
+    struct frame frame;
+    if (!index_frame_get(&txn, id, &frame) || index_hides(&txn, &snap->hidden, &frame))
+        return index_txn_fail(&txn, ERR_NOT_FOUND, "no such frame");
+    *out = frame;
+    return txn.rc;
 }
 
 /* --- keys of a frame's entries ------------------------------------------------------------------
@@ -108,6 +110,8 @@ struct index_scan {
     struct index_txn txn;
     bool reverse;
     bool whole; /* all frames: `main` walks the table frames itself */
+    struct index_hidden hidden;
+    uint64_t below; /* of one topic: frames with a lower seq are hidden */
     uint32_t topic_no;
     struct side main, old;
     MDB_cursor *frames; /* for the records of what by_topic and old name */
@@ -161,6 +165,7 @@ static struct index_scan *scan_new(struct index_snap *snap, bool reverse, struct
         return NULL;
     }
     scan->txn = index_snap_txn(snap, err);
+    scan->hidden = snap->hidden;
     scan->reverse = reverse;
     return scan;
 }
@@ -247,8 +252,9 @@ static bool side_read(struct index_scan *scan, struct side *side)
     }
     side->id = id_get(seq ? value.ptr : key.ptr + 4);
     side->seq = seq ? get_be64(key.ptr + 4) : 0;
-    side->ready = true;
-    return true;
+    side->done = seq && side->seq < scan->below; /* met going backwards only */
+    side->ready = !side->done;
+    return side->ready;
 }
 
 static bool side_fill(struct index_scan *scan, struct side *side)
@@ -303,12 +309,28 @@ static int next_of_topic(struct index_scan *scan, struct frame *out)
     return load_named(scan, side, out);
 }
 
-int index_scan_next(struct index_scan *scan, struct frame *out, struct err *err)
+int index_scan_step(struct index_scan *scan, struct frame *out, bool *hidden, struct err *err)
 {
     /* An error is told once: the cursors stand on what was bad, the next step goes behind it. */
     scan->txn.rc = 0;
     scan->txn.err = err;
-    return scan->whole ? next_whole(scan, out) : next_of_topic(scan, out);
+    *hidden = false;
+    if (!scan->whole)
+        return next_of_topic(scan, out);
+    int rc = next_whole(scan, out);
+    if (rc == 0)
+        *hidden = index_hides(&scan->txn, &scan->hidden, out);
+    return rc == 0 ? scan->txn.rc : rc;
+}
+
+int index_scan_next(struct index_scan *scan, struct frame *out, struct err *err)
+{
+    bool hidden;
+    int rc;
+    do
+        rc = index_scan_step(scan, out, &hidden, err);
+    while (rc == 0 && hidden);
+    return rc;
 }
 
 /* The first entry of the topic with a seq >= seq. False when there is none, or with an error. */
@@ -357,7 +379,7 @@ static void seek_seq(struct index_scan *scan, uint64_t seq)
 static void seek_main(struct index_scan *scan, struct frame_id from)
 {
     struct index_topic row;
-    if (!index_row_get(&scan->txn, scan->topic_no, &row)) {
+    if (scan->below == UINT64_MAX || !index_row_get(&scan->txn, scan->topic_no, &row)) {
         scan->main.done = true;
         return;
     }
@@ -368,6 +390,15 @@ static void seek_main(struct index_scan *scan, struct frame_id from)
         seek_seq(scan, row.first_seq);
     else
         seek_seq(scan, seq_of_id(scan, &row, scan->reverse ? id_succ(from) : from));
+}
+
+/* What a purge is to remove of the topic is not shown; of a dropped one, nothing is. */
+static void bound_topic(struct index_scan *scan)
+{
+    if (scan->txn.rc == 0)
+        scan->below = index_hidden_below(&scan->txn, &scan->hidden, scan->topic_no);
+    if (scan->below == UINT64_MAX)
+        scan->main.done = scan->old.done = true;
 }
 
 static void open_frames(struct index_scan *scan)
@@ -389,9 +420,11 @@ int index_topic_scan_begin(struct index_snap *snap, struct index_scan **out, uin
     side_open(scan, &scan->main, TABLE_BY_TOPIC);
     side_open(scan, &scan->old, TABLE_OLD);
     open_frames(scan);
+    bound_topic(scan);
     seek_main(scan, from);
     put_be32(key, topic_no);
-    seek_id(scan, &scan->old, key, 4, from);
+    if (scan->below < UINT64_MAX)
+        seek_id(scan, &scan->old, key, 4, from);
     index_txn_finish(&scan->txn);
     return scan_begun(scan, out);
 }
@@ -405,7 +438,9 @@ int index_seq_scan_begin(struct index_snap *snap, struct index_scan **out, uint3
     scan->topic_no = topic_no;
     side_open(scan, &scan->main, TABLE_BY_TOPIC);
     open_frames(scan);
-    seek_seq(scan, from_seq);
+    bound_topic(scan);
+    if (scan->below < UINT64_MAX)
+        seek_seq(scan, from_seq > scan->below ? from_seq : scan->below);
     return scan_begun(scan, out);
 }
 

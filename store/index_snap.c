@@ -79,6 +79,7 @@ int index_snap_begin(struct index *index, struct index_snap **out, struct err *e
     if (snap && txn.rc == 0) {
         txn.mdb = snap->mdb;
         index_state_get(&txn, &snap->state);
+        snap->hidden = (struct index_hidden){.any = snap->state.purges > 0};
     }
     if (txn.rc == 0) {
         *out = snap;
@@ -121,6 +122,7 @@ int index_totals(struct index_snap *snap, struct index_totals *out, struct err *
         .bytes = state->bytes,
         .disk = (info.me_last_pgno + 1) * pages.ms_psize,
         .newest = state->newest,
+        .purges = state->purges,
     };
     return 0;
 }

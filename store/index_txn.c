@@ -24,6 +24,7 @@ const char *index_table_name(enum index_table table)
         [TABLE_CONTENT] = "content", [TABLE_LOOSE] = "loose",       [TABLE_EXPIRY] = "expiry",
         [TABLE_KEYS] = "keys",       [TABLE_KEY_AGE] = "key_age",   [TABLE_MARKS] = "marks",
         [TABLE_ACKED] = "acked",     [TABLE_MARK_ROWS] = "mark_rows",
+        [TABLE_PURGE] = "purge",
     };
     return names[table];
 }

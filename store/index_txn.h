@@ -35,7 +35,8 @@ enum index_table {
     TABLE_MARKS = 11,   /**< name -> mark number 4, low id 16 */
     TABLE_MARK_ROWS = 12, /**< mark number 4 -> name length 2, name, config */
     TABLE_ACKED = 13,   /**< mark number 4, id 16 -> nothing: acknowledged, above the low id */
-    TABLES = 14,
+    TABLE_PURGE = 14,   /**< topic number 4 -> seq 8: frames below are to be removed; highest = the whole topic */
+    TABLES = 15,
 };
 
 #define SEAL_SIZE 8       /**< checksum behind every value */

@@ -94,8 +94,10 @@ static void tally_frame(struct index_topic *t, const struct frame *frame, size_t
     t->last_id = frame->id; /* they come in order */
     if (!frame->has_seq)
         return;
-    if (t->live_seq == 0 || frame->seq < t->first_seq)
+    if (frame->seq >= t->trim && (!t->revision || frame->seq < t->first_seq)) {
         t->first_seq = frame->seq;
+        t->revision = 1; /* first_seq is known */
+    }
     if (frame->seq >= t->next_seq)
         t->next_seq = frame->seq + 1;
     t->live_seq++;
@@ -183,17 +185,23 @@ static void check_topic(struct verify *v, const struct entry *e)
         report_entry(v, e, "has another length");
         return;
     }
-    if (!index_name_get(&txn, row.name, &named) || named.no != row.no)
+    bool leads = index_name_get(&txn, row.name, &named) && named.no == row.no;
+    struct index_hidden hidden = {.any = true};
+    uint64_t below = index_hidden_below(&txn, &hidden, row.no);
+    if (!row.dead && !leads)
         report_entry(v, e, "its name does not lead to it");
-    v->counted.topics++;
+    if (row.dead && (leads || below != UINT64_MAX))
+        report_entry(v, e, "it is dropped, but its name leads to it or nothing is to remove it");
+    v->counted.topics += !row.dead;
     if (row.no > v->counted.topic_last)
         v->counted.topic_last = row.no;
-    index_rows_new(&v->tally, &v->txn, &(struct index_topic){.no = row.no});
+    /* Of the tally, trim is what a purge is to remove, and revision whether first_seq is known. */
+    index_rows_new(&v->tally, &v->txn, &(struct index_topic){.no = row.no, .trim = below});
 }
 
 static void check_row(struct verify *v, const struct index_topic *row, const struct index_topic *t)
 {
-    uint64_t first = t->live_seq > 0 ? t->first_seq : row->next_seq;
+    uint64_t first = t->revision ? t->first_seq : row->next_seq;
     if (row->live != t->live || row->live_seq != t->live_seq)
         report(v,
                "topic %u: its row counts %" PRIu64 " frames (%" PRIu64
@@ -202,9 +210,11 @@ static void check_row(struct verify *v, const struct index_topic *row, const str
     if (row->bytes != t->bytes)
         report(v, "topic %u: its row counts %" PRIu64 " bytes, there are %" PRIu64, row->no,
                row->bytes, t->bytes);
-    if (row->first_seq != first)
+    if (row->first_seq != first && !row->dead)
         report(v, "topic %u: its row says the lowest seq is %" PRIu64 ", it is %" PRIu64, row->no,
                row->first_seq, first);
+    if (!row->dead && row->first_seq < row->trim)
+        report(v, "topic %u: its lowest seq lies below its trim point", row->no);
     if (row->next_seq < t->next_seq || id_cmp(row->last_id, t->last_id) < 0)
         report(v, "topic %u: a frame lies above the end its row tells", row->no);
 }
@@ -227,10 +237,25 @@ static void check_name(struct verify *v, const struct entry *e)
     for (size_t at = 0; at + 4 <= e->value.len; at += 4) {
         struct index_txn txn = quiet(v);
         struct index_topic row;
-        if (!index_row_get(&txn, get_be32(e->value.ptr + at), &row) || row.name.len < e->key.len ||
+        if (!index_row_get(&txn, get_be32(e->value.ptr + at), &row) || row.dead || row.name.len < e->key.len ||
             memcmp(row.name.ptr, e->key.ptr, e->key.len) != 0)
             report_entry(v, e, "names a topic of another name");
     }
+}
+
+static void check_purge(struct verify *v, const struct entry *e)
+{
+    struct index_txn txn = quiet(v);
+    struct index_topic row;
+    v->counted.purges++;
+    if (e->key.len != 4 || e->value.len != 8)
+        report_entry(v, e, "has another length");
+    else if (!index_row_get(&txn, get_be32(e->key.ptr), &row))
+        report_entry(v, e, "is of no topic");
+    else if (row.dead != (get_be64(e->value.ptr) == UINT64_MAX))
+        report_entry(v, e, "removes a topic that lives, or part of one that is dropped");
+    else if (!row.dead && row.trim < get_be64(e->value.ptr))
+        report_entry(v, e, "removes what was not trimmed");
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -311,6 +336,8 @@ static void check_state(struct verify *v)
                said.frames, said.bytes, is->frames, is->bytes);
     if (said.topics != is->topics || said.topic_last < is->topic_last)
         report(v, "totals say %" PRIu64 " topics, there are %" PRIu64, said.topics, is->topics);
+    if (said.purges != is->purges)
+        report(v, "totals say %" PRIu64 " topics are to be purged, there are %" PRIu64, said.purges, is->purges);
     if (id_cmp(said.newest, is->newest) < 0)
         report(v, "a frame lies above the newest id that the totals tell");
 }
@@ -347,7 +374,7 @@ static const struct {
     {TABLE_FRAMES, check_frame},  {TABLE_OLD, check_old},         {TABLE_BY_TOPIC, check_by_topic},
     {TABLE_EXPIRY, check_expiry}, {TABLE_CONTENT, check_content}, {TABLE_LOOSE, check_loose},
     {TABLE_KEYS, check_key},      {TABLE_KEY_AGE, check_key_age}, {TABLE_MARKS, check_mark},
-    {TABLE_ACKED, check_acked},   {TABLE_MARK_ROWS, check_mark_row},
+    {TABLE_ACKED, check_acked},   {TABLE_MARK_ROWS, check_mark_row}, {TABLE_PURGE, check_purge},
 };
 
 int index_verify(struct index *index, void (*fault)(void *arg, const char *text), void *arg,

@@ -10,9 +10,13 @@
 #include "store/reserve.h"
 #include "store/state.h"
 
-#define MOVE_BYTES                                                                                 \
-    (1024 * 1024) /* records moved in one transaction, about: LMDB keeps its dirty pages for good  \
-                   */
+/*
+ * Records moved in one transaction, about. LMDB keeps memory for its dirty pages for good, so it is little while little waits.
+ * Where appends come faster than that can be moved, much at once dirties far fewer pages for each: contents are keyed by their hashes.
+ */
+#define MOVE_BYTES (1024 * 1024)
+#define MOVE_MOST (16 * MOVE_BYTES)
+#define BACKLOG (4 * MOVE_BYTES) /* waiting: from here on all of it is moved at once */
 #define MOVE_RECORDS 1024
 #define RETRY_US 1000000
 #define TRIM_BYTES (4 * 1024 * 1024) /* moved between two times that free memory is given back */
@@ -55,15 +59,28 @@ static bool refill_reserve(struct store *store)
     return true;
 }
 
+/* How much to move now. While much is appended the tail keeps more, too: readers that are a moment behind stay in memory. */
+static size_t move_size(struct store *store)
+{
+    size_t waiting = tail_unindexed(&store->tail);
+    bool many = waiting > BACKLOG;
+    if (many && !store->tail_wide) {
+        store->tail_wide = true;
+        tail_keep(&store->tail, MOVE_MOST);
+    }
+    return !many ? MOVE_BYTES : waiting < MOVE_MOST ? waiting : MOVE_MOST;
+}
+
 /* Records of the tail above the index's last one; they stay where they are, being unindexed. */
 static size_t collect(struct store *store, struct index_record *records)
 {
     struct tail_pin pin;
+    size_t most = move_size(store);
     size_t count = 0, bytes = 0;
     uint64_t indexed = atomic_load(&store->indexed);
     tail_pin(&store->tail, &pin);
     for (uint64_t o = tail_after(&store->tail, &pin, indexed);
-         o <= pin.last && count < MOVE_RECORDS && bytes < MOVE_BYTES; o++) {
+         o <= pin.last && count < MOVE_RECORDS && bytes < most; o++) {
         const struct tail_group *group = tail_at(&store->tail, o);
         if (!group->stored)
             continue;
@@ -194,6 +211,25 @@ static int move_all(struct store *store, size_t *bytes)
     return r;
 }
 
+/* Removes a slice of what trims and drops left behind. Returns whether more is left; errors are as those of a move. */
+static bool purge(struct store *store)
+{
+    struct err err = ERR_INIT;
+    CLEAN_BUF freed = BUF_INIT;
+    bool more = false;
+    if (!index_has_purges(store->index))
+        return false;
+    int r = index_purge(store->index, &more, &freed, &err);
+    if (r == ERR_FULL && store_use_reserve(store))
+        return true;
+    if (r != 0) {
+        not_moved(store, &err);
+        return false;
+    }
+    tell_freed(store, &freed);
+    return more;
+}
+
 /* --- expiry ------------------------------------------------------------------------------- */
 
 struct expiry {
@@ -229,7 +265,8 @@ static uint64_t expire(struct store *store)
     pthread_mutex_lock(&store->lock);
     bool stopped = store->closing || store->read_only;
     pthread_mutex_unlock(&store->lock);
-    if (stopped || atomic_load(&store->expiring) ||
+    /* What a purge is at is gone, but its deadlines are still there. */
+    if (stopped || index_has_purges(store->index) || atomic_load(&store->expiring) ||
         atomic_load(&store->expired) > atomic_load(&store->indexed))
         return 0;
     if (!(expiry = calloc(1, sizeof *expiry)))
@@ -280,9 +317,13 @@ static void sweep(struct store *store)
  * pauses. */
 static void give_back(struct store *store, size_t moved_before)
 {
-    bool pause = store->moved_bytes > 0 && store->moved_bytes == moved_before;
+    bool pause = (store->moved_bytes > 0 || store->tail_wide) && store->moved_bytes == moved_before;
     if (store->moved_bytes < TRIM_BYTES && !pause)
         return;
+    if (pause && store->tail_wide) {
+        store->tail_wide = false;
+        tail_keep(&store->tail, store->options.tail_bytes);
+    }
     malloc_trim(0);
     store->moved_bytes = 0;
 }
@@ -290,7 +331,7 @@ static void give_back(struct store *store, size_t moved_before)
 /* When to look again: at the next deadline, and within a second while something is left to do. */
 static uint64_t next_look(struct store *store, uint64_t due)
 {
-    bool soon = !refill_reserve(store) || store->moved_bytes > 0;
+    bool soon = !refill_reserve(store) || store->moved_bytes > 0 || store->tail_wide;
     return soon && (due == 0 || due > RETRY_US) ? RETRY_US : due;
 }
 
@@ -300,12 +341,14 @@ uint64_t indexer_step(struct store *store)
     sweep(store);
     pthread_mutex_lock(&store->lock);
     bool failed = store->read_only && store->index_error != 0;
+    bool closing = store->closing;
     pthread_mutex_unlock(&store->lock);
     if (failed)
         return 0;
     size_t moved_before = store->moved_bytes;
     if (move_all(store, &store->moved_bytes) != 0)
         return RETRY_US;
+    bool more = !closing && purge(store); /* it goes on at the next start */
     tail_trim(&store->tail);
     give_back(store, moved_before);
     store->engine->ops->prepare(store->engine, &err);
@@ -314,5 +357,5 @@ uint64_t indexer_step(struct store *store)
     pthread_mutex_unlock(&store->lock);
     if (queued)
         workers_write(store);
-    return next_look(store, expire(store));
+    return more ? 1 : next_look(store, expire(store));
 }

@@ -1,8 +1,7 @@
 /*
- * Appends, in arrival order inside the forming group: key, conditions, ids, seqs, ttl.
+ * Appends, in arrival order inside the forming group: key, conditions, ids, seqs, ttl. And removals, and loose contents.
  */
 #define XXH_STATIC_LINKING_ONLY /* for a hash state on the stack */
-#include <errno.h>
 #include <inttypes.h>
 #include <xxhash.h>
 
@@ -13,38 +12,47 @@
 /* --- limits: what would be refused by the record's form, or by the index when it is too late --- */
 
 #define KEY_MAX 64
-#define SEQ_MAX (UINT64_MAX >> 1) /* of imports, so that counting on from it never ends */
 
-static int check_frame(const struct store_frame *frame, struct err *err)
+/* What a frame may bring with itself: a record of a stream more than others, and so an import, which may be one. */
+struct limits {
+    size_t meta, content;
+};
+
+static int check_content(const struct store_frame *frame, const struct limits *limits, struct err *err)
 {
-    if (frame->topic.len == 0 || frame->topic.len > TOPIC_MAX)
-        return err_set(err, ERR_INVALID, "a topic has 1 to %d bytes, this has %zu", TOPIC_MAX,
-                       frame->topic.len);
-    if (frame->meta.len > META_MAX)
-        return err_set(err, ERR_TOO_LARGE, "meta has %zu bytes, more than %d", frame->meta.len,
-                       META_MAX);
-    if (frame->ttl.kind == TTL_LAST && frame->ttl.value == 0)
-        return err_set(err, ERR_INVALID, "ttl last:0 would keep nothing; the least is last:1");
-    if (!frame->has_content)
-        return 0;
-    if (frame->content.len > INLINE_MAX)
+    if (frame->content.len > limits->content)
         return err_set(err, ERR_TOO_LARGE,
-                       "content of %zu bytes does not travel in its frame, the most is %d",
-                       frame->content.len, INLINE_MAX);
+                       "content of %zu bytes does not travel in its frame, the most is %zu",
+                       frame->content.len, limits->content);
     if (!frame->has_hash || frame->content_size != frame->content.len)
         return err_set(err, ERR_INVALID,
                        "content without its hash, or of another size than it says");
     return 0;
 }
 
+static int check_frame(const struct store_frame *frame, const struct limits *limits, struct err *err)
+{
+    if (frame->topic.len == 0 || frame->topic.len > TOPIC_MAX)
+        return err_set(err, ERR_INVALID, "a topic has 1 to %d bytes, this has %zu", TOPIC_MAX,
+                       frame->topic.len);
+    if (frame->meta.len > limits->meta)
+        return err_set(err, ERR_TOO_LARGE, "meta has %zu bytes, more than %zu", frame->meta.len,
+                       limits->meta);
+    if (frame->ttl.kind == TTL_LAST && frame->ttl.value == 0)
+        return err_set(err, ERR_INVALID, "ttl last:0 would keep nothing; the least is last:1");
+    return frame->has_content ? check_content(frame, limits, err) : 0;
+}
+
 static int check_frames(struct store_op *op)
 {
+    bool wide = op->stream || op->kind == STORE_IMPORT;
+    const struct limits limits = {wide ? RECORD_META_MAX : META_MAX, wide ? RECORD_CONTENT_MAX : INLINE_MAX};
     int r = 0;
     if (op->key.len > KEY_MAX)
         return err_set(&op->err, ERR_INVALID, "a key has 1 to %d bytes, this has %zu", KEY_MAX,
                        op->key.len);
     for (size_t i = 0; i < op->count && r == 0; i++)
-        r = check_frame(&op->frames[i], &op->err);
+        r = check_frame(&op->frames[i], &limits, &op->err);
     return r == 0 ? group_check_marks(op) : r;
 }
 
@@ -72,7 +80,7 @@ static struct frame_id keyed_id(struct frame_id first, uint64_t index)
     return id;
 }
 
-static struct frame_id op_id(struct group *group, const struct store_op *op, size_t i)
+struct frame_id judge_id(struct group *group, const struct store_op *op, size_t i)
 {
     if (i == 0 || op->key.len == 0)
         return next_id(group);
@@ -130,9 +138,8 @@ static int repeat(struct group *group, struct store_op *op, const uint8_t *was, 
     return 0;
 }
 
-/* 1: the key is known, op->result is set. 0: new. */
-static int judge_key(struct group *group, struct store_op *op, const struct head *head,
-                     uint8_t digest[static DIGEST_SIZE])
+int judge_key(struct group *group, struct store_op *op, const struct head *head,
+              uint8_t digest[static DIGEST_SIZE])
 {
     struct index_snap *snap;
     struct index_key known;
@@ -153,8 +160,8 @@ static int judge_key(struct group *group, struct store_op *op, const struct head
     return 1;
 }
 
-static int keep_key(struct group *group, struct store_op *op, struct head *head,
-                    const uint8_t digest[static DIGEST_SIZE])
+int judge_keep_key(struct group *group, struct store_op *op, struct head *head,
+                   const uint8_t digest[static DIGEST_SIZE])
 {
     struct frame_id first = op->frames[0].id;
     uint32_t count = (uint32_t)op->count;
@@ -172,16 +179,31 @@ static int keep_key(struct group *group, struct store_op *op, struct head *head,
 /* What speaks of the first frame's topic needs a frame. */
 static int check_frameless(struct store_op *op)
 {
-    if (op->count > 0 || (op->key.len == 0 && !op->has_expect_seq))
+    if (op->count > 0 || (op->key.len == 0 && !op->has_expect_seq && !op->has_expect_token && !op->stream))
         return 0;
-    return err_set(&op->err, ERR_INVALID, "a key and the condition of a seq need a frame");
+    return err_set(&op->err, ERR_INVALID, "a key and the condition of a seq or token need a frame");
 }
 
-static int judge_conditions(struct group *group, struct store_op *op, const struct head *head)
+/* Whether the token is the one in force. */
+static bool judge_token(struct store_op *op, const struct head *head)
+{
+    struct span token = head ? span_of(head->token, head->token_len) : (struct span){0};
+    if (span_eq(token, op->expect_token))
+        return true;
+    op->fenced = true;
+    if (token.len > 0)
+        memcpy(op->actual_token, token.ptr, token.len);
+    op->actual_token[token.len] = '\0';
+    return false;
+}
+
+int judge_conditions(struct group *group, struct store_op *op, const struct head *head)
 {
     struct frame_id last = group->store->last_stored;
     op->actual_seq = head ? head->next_seq : 0;
     op->actual_last = last;
+    if (op->has_expect_token && !judge_token(op, head))
+        return err_set(&op->err, ERR_CONDITION, "the topic's fencing token is another one");
     if (op->has_expect_seq && op->expect_seq != op->actual_seq)
         return err_set(&op->err, ERR_CONDITION,
                        "the next seq of the topic is %" PRIu64 ", not %" PRIu64, op->actual_seq,
@@ -196,7 +218,7 @@ static int judge_conditions(struct group *group, struct store_op *op, const stru
 
 /* --- frames ------------------------------------------------------------------------------- */
 
-static uint64_t deadline_of(struct ttl ttl, uint64_t born_ms)
+uint64_t judge_deadline(struct ttl ttl, uint64_t born_ms)
 {
     if (ttl.kind != TTL_TIME)
         return 0;
@@ -204,7 +226,7 @@ static uint64_t deadline_of(struct ttl ttl, uint64_t born_ms)
     return deadline < born_ms ? UINT64_MAX : deadline;
 }
 
-static void frame_of(struct frame *out, const struct store_frame *in, const struct store_op *op)
+void judge_frame(struct frame *out, const struct store_frame *in, const struct store_op *op)
 {
     *out = (struct frame){.id = in->id,
                           .topic = in->topic,
@@ -217,20 +239,22 @@ static void frame_of(struct frame *out, const struct store_frame *in, const stru
                           .content = in->content,
                           .has_seq = in->has_seq,
                           .seq = in->seq,
-                          .command = in->command,
+                          .command = in->command != COMMAND_NONE,
                           .origin = in->origin,
                           .stamp = in->has_stamp ? in->stamp : id_time_ms(in->id),
                           .deadline_ms = in->has_stamp ? in->deadline_ms
-                                                       : deadline_of(in->ttl, id_time_ms(in->id))};
+                                                       : judge_deadline(in->ttl, id_time_ms(in->id))};
     if (in->has_hash)
         memcpy(out->digest, in->digest, DIGEST_SIZE);
 }
 
 /* Counts a frame that gets `seq` or none into its topic's head. */
-static int head_take(struct group *group, struct head *head, struct frame *frame)
+int judge_take(struct group *group, struct head *head, struct frame *frame)
 {
     head->changed = group->number;
     head->live++;
+    if (head->created_ms == 0)
+        head->created_ms = id_time_ms(frame->id);
     if (id_cmp(frame->id, head->last_id) > 0)
         head->last_id = frame->id;
     if (!frame->has_seq)
@@ -257,12 +281,12 @@ static int append_frame(struct group *group, struct store_op *op, size_t i)
         r = group_number_topic(group, head);
     if (r != 0)
         return r;
-    in->id = op_id(group, op, i);
+    in->id = judge_id(group, op, i);
     in->seq = in->has_seq ? head->next_seq : 0;
-    frame_of(&frame, in, op);
+    judge_frame(&frame, in, op);
     frame.topic_no = head->no;
     if (in->has_seq) {
-        r = head_take(group, head, &frame);
+        r = judge_take(group, head, &frame);
         group->store->last_stored = in->id;
     }
     if (r == 0)
@@ -272,14 +296,22 @@ static int append_frame(struct group *group, struct store_op *op, size_t i)
     return r;
 }
 
+bool judge_limits(struct store_op *op)
+{
+    op->fenced = false;
+    op->result = check_frames(op);
+    if (op->result == 0)
+        op->result = check_frameless(op);
+    return op->result == 0;
+}
+
 int judge_append(struct group *group, struct store_op *op)
 {
     uint8_t digest[DIGEST_SIZE];
     struct head *head = NULL;
-    op->result = check_frames(op);
-    if (op->result == 0)
-        op->result = check_frameless(op);
-    if (op->result != 0)
+    if (op->stream)
+        return judge_stream(group, op);
+    if (!judge_limits(op))
         return 0;
     for (size_t i = op->count;
          i-- > 0;) { /* load all before anything changes; ends with the first frame's */
@@ -297,126 +329,8 @@ int judge_append(struct group *group, struct store_op *op)
         if (r != 0)
             return r;
     }
-    int r = op->key.len ? keep_key(group, op, head, digest) : 0;
+    int r = op->key.len ? judge_keep_key(group, op, head, digest) : 0;
     return r == 0 ? group_put_marks(group, op) : r;
-}
-
-/* --- imports ------------------------------------------------------------------------------ */
-
-#define IMPORT_AHEAD_MS 10000
-
-static bool same_ttl(struct ttl a, struct ttl b)
-{
-    return a.kind == b.kind && a.value == b.value;
-}
-
-/* 0: the id is free (or in->existed set: the same frame is there). */
-static int judge_existing(struct group *group, struct store_op *op, size_t i)
-{
-    struct store_frame *in = &op->frames[i];
-    struct frame was;
-    char text[ID_TEXT_LEN + 1];
-    int r = group_find(group, in->id, &was, &op->err);
-    if (r == ERR_NOT_FOUND)
-        return 0;
-    if (r != 0)
-        return r;
-    if (span_eq(was.topic, in->topic) && span_eq(was.meta, in->meta) &&
-        same_ttl(was.ttl, in->ttl) && was.has_hash == in->has_hash &&
-        (!in->has_hash || memcmp(was.digest, in->digest, DIGEST_SIZE) == 0)) {
-        in->existed = true;
-        in->has_seq = was.has_seq;
-        in->seq = was.seq;
-        return 0;
-    }
-    id_format(text, in->id);
-    return err_set(&op->err, ERR_CONFLICT, "frame %s is there already with other contents", text);
-}
-
-static int judge_import_frame(struct group *group, struct store_op *op, size_t i,
-                              struct frame_id *highest)
-{
-    struct store_frame *in = &op->frames[i];
-    char text[ID_TEXT_LEN + 1];
-    struct head *head;
-    in->existed = in->gone = false;
-    id_format(text, in->id);
-    if (id_is_zero(in->id) || (in->has_seq && in->seq > SEQ_MAX))
-        return err_set(&op->err, ERR_INVALID, "frame %s: its %s is out of range", text,
-                       id_is_zero(in->id) ? "id" : "seq");
-    if (in->ttl.kind == TTL_EPHEMERAL)
-        return err_set(&op->err, ERR_INVALID, "frame %s is ephemeral and cannot be imported", text);
-    if (id_time_ms(in->id) > group->now_ms + IMPORT_AHEAD_MS)
-        return err_set(&op->err, ERR_INVALID,
-                       "frame %s lies more than 10 s ahead of this machine's clock", text);
-    if (id_cmp(in->id, *highest) <= 0)
-        for (size_t k = 0; k < i; k++)
-            if (id_cmp(op->frames[k].id, in->id) == 0)
-                return err_set(&op->err, ERR_INVALID, "frame %s comes twice in one import", text);
-    if (id_cmp(in->id, *highest) > 0)
-        *highest = in->id;
-    int r = judge_existing(group, op, i);
-    return r == 0 ? group_head(group, in->topic, &head, &op->err) : r;
-}
-
-/* Whether the id is above all that was given, so that the frame takes the ordinary path through the
- * tail. */
-static bool raise_ids(struct group *group, struct frame_id id)
-{
-    struct store *store = group->store;
-    pthread_mutex_lock(&store->gen_lock);
-    bool above = id_cmp(id, store->gen.last) > 0;
-    if (above) {
-        id_gen_raise(&store->gen, id);
-        if (id_is_zero(store->inflight))
-            store->inflight = id;
-    }
-    pthread_mutex_unlock(&store->gen_lock);
-    if (id_cmp(id, store->last_stored) > 0)
-        store->last_stored = id;
-    return above;
-}
-
-static int import_frame(struct group *group, struct store_op *op, size_t i)
-{
-    struct store_frame *in = &op->frames[i];
-    struct head *head;
-    struct frame frame;
-    int r = group_head(group, in->topic, &head, &op->err);
-    if (r == 0)
-        r = group_number_topic(group, head);
-    if (r != 0)
-        return r;
-    bool newest_of_topic = id_cmp(in->id, head->last_id) > 0;
-    if (!newest_of_topic || !in->has_seq || in->seq < head->next_seq)
-        in->seq = newest_of_topic ? head->next_seq : 0;
-    in->has_seq = newest_of_topic;
-    frame_of(&frame, in, op);
-    frame.topic_no = head->no;
-    r = head_take(group, head, &frame);
-    if (r != 0)
-        return r;
-    bool above = raise_ids(group, in->id);
-    group->imports |= !above;
-    r = group_add_frame(group, &frame, !above);
-    return r == 0 ? cut_after_import(group, head, op, i) : r;
-}
-
-int judge_import(struct group *group, struct store_op *op)
-{
-    struct frame_id highest = ID_MIN;
-    op->result = check_frames(op);
-    for (size_t i = 0; i < op->count && op->result == 0; i++)
-        op->result = judge_import_frame(group, op, i, &highest);
-    if (op->result != 0)
-        return 0;
-    group->deferred = true;
-    for (size_t i = 0; i < op->count; i++) {
-        int r = op->frames[i].existed ? 0 : import_frame(group, op, i);
-        if (r != 0)
-            return r;
-    }
-    return group_put_marks(group, op);
 }
 
 /* --- removals and contents ---------------------------------------------------------------- */

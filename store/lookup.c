@@ -70,6 +70,7 @@ struct content_search {
     struct buf *out; /* NULL: its bytes are not asked for */
     bool (*counts)(void *arg, const struct frame *frame); /* NULL: all do */
     void *arg;
+    bool frames_only; /* a loose content does not count */
 };
 
 static int take_content(void *arg, const struct frame *frame)
@@ -85,11 +86,12 @@ static int take_content(void *arg, const struct frame *frame)
     return 1;
 }
 
-/* Whether a frame of the index that names the content is visible. */
+/* Whether a frame of the index that names the content is visible, and counts. */
 struct name_search {
     struct store *store;
     const struct tail_pin *pin;
     struct index_snap *snap;
+    const struct content_search *content;
     bool visible;
 };
 
@@ -98,7 +100,8 @@ static int check_name(void *arg, struct frame_id id)
     struct name_search *search = arg;
     struct frame frame;
     int r = index_frame(search->snap, id, &frame, NULL);
-    search->visible = r == 0 && visible(search->store, search->pin, &frame);
+    search->visible = r == 0 && visible(search->store, search->pin, &frame) &&
+                      (!search->content->counts || search->content->counts(search->content->arg, &frame));
     return search->visible ? 1 : 0;
 }
 
@@ -109,8 +112,8 @@ static int index_has(struct content_search *search, struct index_snap *snap,
     int r = index_content(snap, digest, &content, err);
     if (r != 0)
         return r;
-    if (!content.is_loose) {
-        struct name_search names = {search->store, search->pin, snap, false};
+    if (!content.is_loose || search->frames_only) {
+        struct name_search names = {search->store, search->pin, snap, search, false};
         r = index_content_frames(snap, digest, check_name, &names, err);
         if (r < 0 || !names.visible)
             return r < 0 ? r : ERR_NOT_FOUND;
@@ -163,31 +166,11 @@ int store_names(struct store *store, const uint8_t digest[static DIGEST_SIZE],
     return find_content(&search, digest, err);
 }
 
-/* --- topics ------------------------------------------------------------------------------- */
-
-struct topic_walk {
-    int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq);
-    void *arg;
-};
-
-static int give_topic(void *arg, const struct index_topic *topic)
+int store_shows(struct store *store, const uint8_t digest[static DIGEST_SIZE],
+                bool (*counts)(void *arg, const struct frame *frame), void *arg, struct err *err)
 {
-    struct topic_walk *walk = arg;
-    return walk->each(walk->arg, topic->name, topic->live, topic->next_seq);
-}
-
-int store_topics(struct store *store,
-                 int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq),
-                 void *arg, struct err *err)
-{
-    struct topic_walk walk = {each, arg};
-    struct index_snap *snap;
-    int r = store_flush(store, err);
-    if (r == 0)
-        r = index_snap_begin(store->index, &snap, err);
-    if (r != 0)
-        return r;
-    r = index_topics(snap, (struct span){0}, give_topic, &walk, err);
-    index_snap_end(snap);
-    return r;
+    enum store_place place;
+    struct content_search search = {
+        .store = store, .place = &place, .counts = counts, .arg = arg, .frames_only = true};
+    return find_content(&search, digest, err);
 }

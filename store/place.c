@@ -2,14 +2,15 @@
  * The file `format` names the store:
  *
  *   weir store
- *   format 2
+ *   format 3
  *   uuid 01234567-89ab-cdef-0123-456789abcdef
  *
  * It is written, synced and renamed into place before anything else is made. Version rule: a weir
  * opens formats up to its own and refuses newer ones without changing anything. One of an older
  * format gets this one's number, the same way, before anything of this format is written.
  *
- * Format 2 has operations and tables of marks; what format 1 has is the same.
+ * Format 2 has operations and tables of marks; format 3 has operations of topics' rows, rows that hold what
+ * these say, and a table of what is to be removed. What older ones have besides is the same.
  */
 #include "store/place.h"
 

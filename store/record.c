@@ -365,6 +365,11 @@ static const struct op_kind {
     [OP_MARK_ACK] = {"mark ack", 0, false, NULL, op_mark_read},
     [OP_MARK_SET] = {"mark set", 0, false, NULL, op_mark_read},
     [OP_MARK_DROP] = {"mark drop", 0, false, NULL, op_mark_read},
+    [OP_TOPIC_SET] = {"topic set", 0, false, NULL, op_topic_read},
+    [OP_TOKEN] = {"token", 0, false, NULL, op_topic_read},
+    [OP_TRIM] = {"trim", 0, false, NULL, op_topic_read},
+    [OP_TOPIC_DROP] = {"topic drop", 0, false, NULL, op_topic_read},
+    [OP_TOPIC_RAISE] = {"topic raise", 0, false, NULL, op_topic_read},
 };
 
 static const struct op_kind *find_kind(uint8_t type)
@@ -397,7 +402,7 @@ int op_next(struct op *out, struct span *rest, struct err *err)
     if (kind->get)
         kind->get(&op);
     if (kind->read && !kind->read(&op))
-        return err_set(err, ERR_DAMAGED, "operation %s: its lengths or ids do not fit", kind->name);
+        return err_set(err, ERR_DAMAGED, "operation %s: what it says does not fit", kind->name);
     *out = op;
     *rest = left;
     return 0;

@@ -18,6 +18,12 @@
  *   OP_MARK_ACK  name length 2, low id 16, name, acked ids 16 each: moves a mark forward, makes it when it is new
  *   OP_MARK_SET  name length 2, config length 4, low id 16, name, config, acked ids 16 each: the whole mark
  *   OP_MARK_DROP name bytes: the mark is forgotten
+ *   OP_TOPIC_SET topic number 4, stamp mode 1, flags 1 (1 uncapped), zero 2, made at ms 8, revision 8, retention ms 8,
+ *                empty after ms 8, note bytes: what a topic's owner says of it
+ *   OP_TOKEN     topic number 4, token bytes: the topic's fencing token, none = it has none
+ *   OP_TRIM      topic number 4, seq 8: frames of the topic with a lower seq are gone, those without seq stay
+ *   OP_TOPIC_DROP  topic number 4: the topic and all its frames are gone, its name is free
+ *   OP_TOPIC_RAISE topic number 4, next seq 8, last stamp 8: the topic's end is at least there (of a dump)
  *
  * The ids of a mark rise strictly and lie above its low id. Names, configs and ids are at most what weir/store.h says.
  *
@@ -50,6 +56,7 @@
 #define STORE_RECORD_H
 
 #include <weir/frame.h>
+#include <weir/store.h>
 
 #include "base/buf.h"
 
@@ -64,6 +71,11 @@ enum op_type {
     OP_MARK_ACK = 8,
     OP_MARK_SET = 9,
     OP_MARK_DROP = 10,
+    OP_TOPIC_SET = 11,
+    OP_TOKEN = 12,
+    OP_TRIM = 13,
+    OP_TOPIC_DROP = 14,
+    OP_TOPIC_RAISE = 15,
 };
 
 #define RECORD_HEAD 104
@@ -91,18 +103,27 @@ struct op_mark {
     struct span acked;   /**< ACK, SET: ids, 16 bytes each */
 };
 
+/** What a topic's owner says of it. */
+struct op_topic {
+    uint64_t created_ms, revision;
+    struct topic_rules rules;
+    struct span note;
+};
+
 /** One operation as read: body is the raw bytes; the member named like the type is filled. */
 struct op {
     enum op_type type;
     struct span body;
     struct frame_id id;                  /**< REMOVE; KEY: first id */
-    uint32_t topic_no;                   /**< CUT, TOPIC, KEY */
-    uint64_t seq;                        /**< CUT */
+    uint32_t topic_no;                   /**< CUT, TRIM, KEY, TOKEN, TOPIC and TOPIC_* */
+    uint64_t seq;                        /**< CUT, TRIM; TOPIC_RAISE: next seq */
+    uint64_t stamp;                      /**< TOPIC_RAISE */
     uint64_t time_ms;                    /**< CONTENT, KEY */
     uint32_t count;                      /**< KEY: frames of the request */
     const uint8_t *digest;               /**< CONTENT, KEY: 32 bytes */
-    struct span text;                    /**< TOPIC: name; KEY: key; CONTENT: bytes */
+    struct span text;                    /**< TOPIC: name; KEY: key; CONTENT: bytes; TOKEN: token */
     struct op_mark mark;                 /**< MARK_* */
+    struct op_topic topic;               /**< TOPIC_SET */
 };
 
 /**
@@ -118,6 +139,12 @@ int op_put_key(struct buf *out, uint32_t topic_no, struct span key, uint64_t tim
                const uint8_t digest[static DIGEST_SIZE], struct frame_id first, uint32_t count);
 /** Of type OP_MARK_*. ERR_INVALID for a mark that op_next would refuse; fields that the type has not are not looked at. */
 int op_put_mark(struct buf *out, enum op_type type, const struct op_mark *mark);
+/** ERR_INVALID for a note over TOPIC_NOTE_MAX bytes, or a token over TOKEN_MAX. */
+int op_put_topic_set(struct buf *out, uint32_t topic_no, const struct op_topic *topic);
+int op_put_token(struct buf *out, uint32_t topic_no, struct span token);
+int op_put_trim(struct buf *out, uint32_t topic_no, uint64_t seq);
+int op_put_topic_drop(struct buf *out, uint32_t topic_no);
+int op_put_topic_raise(struct buf *out, uint32_t topic_no, uint64_t next_seq, uint64_t stamp);
 
 /**
  * Takes the next operation off `rest`; its spans point into what `rest` points into. The frame inside
@@ -127,5 +154,7 @@ int op_put_mark(struct buf *out, enum op_type type, const struct op_mark *mark);
 int op_next(struct op *out, struct span *rest, struct err *err);
 /** For op_next: fills op->mark from the body of an OP_MARK_*. False when it does not fit. */
 bool op_mark_read(struct op *op);
+/** Likewise of OP_TOPIC_SET, OP_TOKEN, OP_TRIM, OP_TOPIC_DROP and OP_TOPIC_RAISE. */
+bool op_topic_read(struct op *op);
 
 #endif

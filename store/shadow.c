@@ -20,6 +20,7 @@ struct shadow {
     uint64_t *buckets;    /* newest position of each chain */
     uint64_t mask;        /* of both */
     uint64_t first, next; /* positions held: [first, next), from 1 */
+    uint64_t strict;      /* newest position of a strict cut; 0 = none */
     atomic_size_t count;
 };
 
@@ -93,6 +94,8 @@ void shadow_add(struct shadow *shadow, uint64_t number, const struct tail_hide *
 {
     shadow->ring[shadow->next & shadow->mask] = (struct entry){number, *hide, 0};
     link_entry(shadow, shadow->next);
+    if (hide->strict)
+        shadow->strict = shadow->next;
     shadow->next++;
     atomic_store_explicit(&shadow->count, shadow->next - shadow->first, memory_order_relaxed);
 }
@@ -110,16 +113,19 @@ static bool entry_hides(const struct entry *entry, const struct frame *frame)
     const struct tail_hide *hide = &entry->hide;
     if (!hide->cut)
         return id_cmp(hide->id, frame->id) == 0;
-    return hide->topic_no == frame->topic_no && frame->has_seq && frame->seq < hide->seq;
+    if (hide->topic_no != frame->topic_no)
+        return false;
+    return hide->drop ? frame->ttl.kind != TTL_EPHEMERAL : frame->has_seq && frame->seq < hide->seq;
 }
 
-static bool chain_hides(const struct shadow *shadow, uint64_t number, bool cut,
+/* cut: looks for cuts, else removals; strict: only for strict ones. */
+static bool chain_hides(const struct shadow *shadow, uint64_t number, bool cut, bool strict,
                         const struct frame *frame)
 {
     uint64_t p = shadow->buckets[key_of(cut, frame->id, frame->topic_no) & shadow->mask];
     while (p >= shadow->first) {
         const struct entry *entry = &shadow->ring[p & shadow->mask];
-        if (entry->number <= number && entry->hide.cut == cut) {
+        if (entry->number <= number && entry->hide.cut == cut && (!strict || entry->hide.strict)) {
             if (entry_hides(entry, frame))
                 return true;
             /* Cuts of a topic only rise: the newest visible one decides. */
@@ -133,14 +139,18 @@ static bool chain_hides(const struct shadow *shadow, uint64_t number, bool cut,
 
 bool shadow_removes(const struct shadow *shadow, uint64_t number, const struct frame *frame)
 {
-    return shadow->first != shadow->next && chain_hides(shadow, number, false, frame);
+    if (shadow->first == shadow->next)
+        return false;
+    return chain_hides(shadow, number, false, false, frame) ||
+           (shadow->strict >= shadow->first && chain_hides(shadow, number, true, true, frame));
 }
 
 bool shadow_hides(const struct shadow *shadow, uint64_t number, const struct frame *frame)
 {
     if (shadow->first == shadow->next)
         return false;
-    return chain_hides(shadow, number, false, frame) || chain_hides(shadow, number, true, frame);
+    return chain_hides(shadow, number, false, false, frame) ||
+           chain_hides(shadow, number, true, false, frame);
 }
 
 size_t shadow_count(const struct shadow *shadow)

@@ -20,7 +20,7 @@ void shadow_add(struct shadow *shadow, uint64_t number, const struct tail_hide *
 void shadow_forget(struct shadow *shadow, uint64_t number);
 /** Whether an entry of a record <= number hides the frame. */
 bool shadow_hides(const struct shadow *shadow, uint64_t number, const struct frame *frame);
-/** As above, removals alone. */
+/** As above, removals and strict cuts alone. */
 bool shadow_removes(const struct shadow *shadow, uint64_t number, const struct frame *frame);
 /** Entries held; may be read without the lock. */
 size_t shadow_count(const struct shadow *shadow);

@@ -19,7 +19,7 @@
 #include "store/keys.h"
 #include "store/tail.h"
 
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 
 struct store {
     struct store_options options;
@@ -53,6 +53,7 @@ struct store {
     struct err sweep_err;       /**< how it went; code 0 = well */
     int index_error;            /**< last index_move failed so; 0 = fine */
     char reason[ERR_TEXT_SIZE]; /**< why read_only, or of index_error */
+    bool tail_wide;     /**< the index thread let the tail keep more than its budget, since much is appended */
     size_t moved_bytes; /**< by the index thread since it last gave memory back */
     bool reserve_used; /**< the disk was full: only removals until there is room */
 

@@ -98,7 +98,8 @@ static int replay(struct store *store, struct err *err)
 
 static int open_parts(struct store *store, struct err *err)
 {
-    struct index_options index_options = {.map_size = store->options.map_size};
+    struct index_options index_options = {.map_size = store->options.map_size,
+                                          .purge_slice = store->options.purge_slice};
     struct journal_options journal_options = {.segment_start = store->options.segment_start,
                                               .segment_max = store->options.segment_max};
     struct journal_report report = {0};

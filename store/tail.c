@@ -238,6 +238,14 @@ static void trim(struct tail *tail)
         evict_oldest(tail);
 }
 
+void tail_keep(struct tail *tail, size_t budget)
+{
+    pthread_mutex_lock(&tail->lock);
+    tail->budget = budget;
+    pthread_mutex_unlock(&tail->lock);
+    tail_trim(tail);
+}
+
 void tail_trim(struct tail *tail)
 {
     bool more;

@@ -106,9 +106,11 @@ void tail_finish(struct tail *tail);
 struct tail_group *tail_group_create(size_t frames);
 void tail_group_destroy(struct tail_group *group);
 
-/** What a record hides. */
+/** What a record hides. Cuts, trims and drops of one topic only rise. */
 struct tail_hide {
-    bool cut; /**< else a removal */
+    bool cut;    /**< frames of a topic below a seq; else a removal of one frame */
+    bool strict; /**< cut: a trim; live followers are spared what it hides too */
+    bool drop;   /**< cut: the topic is dropped, all its stored frames go; strict */
     struct frame_id id;
     uint32_t topic_no;
     uint64_t seq;
@@ -126,6 +128,8 @@ void tail_indexed(struct tail *tail, uint64_t number);
 void tail_evict(struct tail *tail, uint64_t number);
 /** Evicts within the budget what piled up while it was held. */
 void tail_trim(struct tail *tail);
+/** Changes the budget, and evicts within it. */
+void tail_keep(struct tail *tail, size_t budget);
 
 /** Holds from an id on; one that is held already moves. True: something was kept by it alone, and tail_trim is due. */
 bool tail_hold(struct tail *tail, struct store_hold *hold, struct frame_id from);
@@ -163,7 +167,7 @@ const struct tail_lines *tail_group_lines(struct tail *tail, struct tail_group *
 
 /** Whether a removal or cut of a record visible to the pin hides this frame. */
 bool tail_hides(struct tail *tail, const struct tail_pin *pin, const struct frame *frame);
-/** Whether a removal does: what a live follower is spared. It gets what last:N cut since, as it was appended. */
+/** Whether a removal, a trim or a drop does: what a live follower is spared. It gets what last:N cut since, as it was appended. */
 bool tail_removes(struct tail *tail, const struct tail_pin *pin, const struct frame *frame);
 
 #endif

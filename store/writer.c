@@ -13,7 +13,7 @@
 
 static int judge(struct group *group, struct store_op *op)
 {
-    if (op->mark_count > 0 && (op->kind == STORE_REMOVE || op->kind == STORE_CONTENT)) {
+    if (op->mark_count > 0 && op->kind != STORE_APPEND && op->kind != STORE_IMPORT) {
         op->result = err_set(&op->err, ERR_INVALID, "marks change with appends and imports only");
         return 0;
     }
@@ -24,10 +24,27 @@ static int judge(struct group *group, struct store_op *op)
         return judge_import(group, op);
     case STORE_REMOVE:
         return judge_remove(group, op);
+    case STORE_TOPIC:
+        return judge_topic(group, op);
     case STORE_CONTENT:
         return judge_content(group, op);
     }
     return ERR_INVALID;
+}
+
+/* Whether an operation before it in its chain was refused. */
+static bool chain_broken(struct store_op *op)
+{
+    if (!op->chain || !op->chain->broken)
+        return false;
+    op->result = err_set(&op->err, ERR_UNAVAILABLE, "one before it was refused");
+    return true;
+}
+
+static void note_refusal(struct store_op *op)
+{
+    if (op->chain && op->result != 0)
+        op->chain->broken = true;
 }
 
 static struct store_op *take(struct store *store)
@@ -59,6 +76,7 @@ static void refuse(struct store_op *op, int code, const char *text)
 {
     op->result = err_set(&op->err, code, "%s", text);
     op->number = 0;
+    note_refusal(op);
     op->done(op);
 }
 
@@ -67,9 +85,22 @@ static void refuse(struct store_op *op, int code, const char *text)
 static bool looks_at_imports(const struct store_op *op)
 {
     bool looks = op->kind == STORE_IMPORT || op->kind == STORE_REMOVE;
-    for (size_t i = 0; op->kind == STORE_APPEND && i < op->count && !looks; i++)
+    for (size_t i = 0; op->kind == STORE_APPEND && !op->stream && i < op->count && !looks; i++)
         looks = op->frames[i].ttl.kind == TTL_LAST;
     return looks;
+}
+
+/* Whether the operation changes nothing: it is answered by a store that is full or read-only too. */
+static bool only_looks(const struct store_op *op)
+{
+    return op->kind == STORE_TOPIC && op->topic->deed == TOPIC_LOOK && !op->topic->make;
+}
+
+/* Whether it makes room, or is to have what is kept back. */
+static bool may_use_reserve(const struct store_op *op)
+{
+    return op->kind == STORE_REMOVE || op->urgent || only_looks(op) ||
+           (op->kind == STORE_TOPIC && op->topic->deed == TOPIC_DROP);
 }
 
 /* Why nothing can be taken now, 0 when it can. ERR_UNAVAILABLE and ERR_FULL answer; ERR_END waits.
@@ -81,11 +112,11 @@ static int obstacle(const struct group *group, struct store *store, const struct
     bool over = tail_unindexed(&store->tail) > store->options.unindexed_max;
     pthread_mutex_lock(&store->lock);
     memcpy(text, store->reason, ERR_TEXT_SIZE);
-    if (store->read_only)
+    if (store->read_only && !only_looks(op))
         r = ERR_UNAVAILABLE;
-    else if (store->reserve_used && op->kind != STORE_REMOVE && !op->urgent)
+    else if (store->reserve_used && !may_use_reserve(op))
         r = ERR_FULL;
-    else if (over)
+    else if (over && !only_looks(op))
         r = store->index_error ? ERR_FULL : ERR_END;
     else if (store->resync)
         r = store->index_error ? ERR_FULL : ERR_END;
@@ -141,11 +172,12 @@ static bool gather(struct group *group, bool *parked)
         op->number = 0;
         *group->taken_end = op;
         group->taken_end = &op->next;
-        r = judge(group, op);
+        r = chain_broken(op) ? 0 : judge(group, op);
         if (r != 0) {
             op->result = r;
             return false;
         }
+        note_refusal(op);
     }
     return true;
 }
@@ -172,6 +204,7 @@ static void give_up(struct group *group, struct store *store, const struct err *
     for (struct store_op *op = group->taken; op; op = op->next) {
         op->result = err->code;
         op->err = *err;
+        note_refusal(op);
     }
     if (err->code == ERR_UNKNOWN || err->code == ERR_UNAVAILABLE)
         store_fail(store, err);
@@ -233,7 +266,7 @@ static void publish(struct group *group, struct store *store, struct tail_group 
 }
 
 /* Imports and loose contents are answered by the index thread; the rest now. */
-static void finish(struct group *group, struct store *store, bool stored)
+static void finish(struct group *group, struct store *store, bool stored, bool shown)
 {
     for (struct store_op *op = group->taken; op; op = op->next)
         if (op->result == 0 && !op->repeated)
@@ -255,7 +288,7 @@ static void finish(struct group *group, struct store *store, bool stored)
     answer(group);
     if (stored && !group->deferred)
         workers_index(store, tail_unindexed(&store->tail) > INDEX_NOW_BYTES ? 0 : INDEX_LATER_US);
-    if (store->options.published)
+    if (shown && store->options.published)
         store->options.published(store->options.arg);
 }
 
@@ -275,12 +308,12 @@ static void commit(struct group *group, struct store *store)
         give_up(group, store, &err);
         return;
     }
-    bool stored = built->stored;
-    if (built->count || stored)
+    bool stored = built->stored, shown = built->count || stored;
+    if (shown)
         publish(group, store, built);
     else
         tail_group_destroy(built);
-    finish(group, store, stored);
+    finish(group, store, stored, shown);
 }
 
 bool writer_step(struct store *store)

@@ -30,6 +30,7 @@ struct store_options {
     size_t unindexed_max;          /**< appends wait above this; 0 = 32 MiB */
     uint64_t segment_start, segment_max; /**< see store/journal.h; 0 = its defaults */
     uint64_t map_size;             /**< see store/index.h; 0 = its default */
+    size_t purge_slice;            /**< likewise */
     uint64_t reserve;              /**< bytes of disk kept back, so that removals work when it is full; 0 = none */
     /** Called by the writer thread when something became visible. Must only wake somebody. */
     void (*published)(void *arg);
@@ -53,11 +54,86 @@ int store_dirfd(const struct store *store);
 
 /* --- changing ------------------------------------------------------------------------------------------ */
 
+/** How a topic's timestamps come about when a stream append does not restore them. */
+enum stamp_mode {
+    STAMP_PREFER,  /**< the client's, or the time of arrival */
+    STAMP_REQUIRE, /**< the client's; none is ERR_INVALID */
+    STAMP_ARRIVAL, /**< the time of arrival, whatever the client says */
+};
+
+/** What the store itself obeys of a topic's settings. Zeroed: those of a topic that another dialect's append made. */
+struct topic_rules {
+    uint64_t retention_ms; /**< stream appends get ttl time:this; 0 = forever */
+    enum stamp_mode stamp_mode;
+    bool uncapped;           /**< client timestamps may lie ahead of the clock */
+    uint64_t empty_after_ms; /**< kept for the owner, who deletes empty topics; 0 = never */
+};
+
+#define TOPIC_NOTE_MAX 2048 /**< bytes of the owner's own note on a topic, opaque to the store */
+#define TOKEN_MAX 36        /**< bytes of a fencing token */
+
+/** A topic as it is. Spans live as long as what gave it says. */
+struct store_topic {
+    struct span name;
+    uint32_t no;         /**< its number: another life of the same name has another one */
+    uint64_t created_ms; /**< of the record that made it */
+    struct topic_rules rules;
+    struct span note;    /**< the owner's; len 0 = nobody ever said anything */
+    uint64_t revision;   /**< rises with each change of rules or note; 0 = made by an append */
+    uint64_t next_seq;   /**< the tail */
+    uint64_t last_stamp; /**< timestamp of the newest record; 0 when there never was one */
+    uint64_t trim;       /**< frames with a lower seq are gone, by trim or by last:N */
+    uint64_t first_seq;  /**< no live frame has a lower seq; next_seq when none is left */
+    uint64_t live;       /**< frames, with and without seq */
+    uint64_t bytes;      /**< stored, of live frames. May lag by what is not in the index yet */
+    struct frame_id last_id;
+    struct span token;   /**< the fencing token; len 0 = none */
+};
+
+/** What STORE_TOPIC does. */
+enum topic_deed {
+    TOPIC_LOOK,   /**< nothing but look; ERR_NOT_FOUND. With `make`: makes it when it is not there */
+    TOPIC_CREATE, /**< makes it; ERR_CONFLICT when it is there (the view is filled) */
+    TOPIC_PUT,    /**< makes it, or replaces rules and note; nothing is written when they are equal */
+    TOPIC_CHANGE, /**< replaces rules and note; ERR_NOT_FOUND; ERR_CONDITION when has_expect_seq and the REVISION is not expect_seq;
+                       actual_seq is the revision then */
+    TOPIC_DROP,   /**< the topic and all its frames are gone, its name is free, its next life begins at seq 0. ERR_NOT_FOUND;
+                       ERR_CONDITION with only_empty when a frame is live, or when has_expect_seq and the next seq is not expect_seq */
+};
+
+/** What a new topic gets. */
+struct topic_make {
+    struct topic_rules rules;
+    struct span note;
+};
+
+/** STORE_TOPIC's part of an operation. */
+struct store_topic_op {
+    enum topic_deed deed;
+    struct span name;
+    const struct topic_make *make; /**< CREATE, PUT, CHANGE: needed. LOOK: may be NULL */
+    bool only_empty;               /**< DROP */
+    struct store_topic view;       /**< out, also with ERR_CONFLICT and ERR_CONDITION: as it is then (DROP: as it was). The spans
+                                        point into `room`; the name borrows from `name` */
+    uint8_t room[TOPIC_NOTE_MAX + TOKEN_MAX];
+    bool made, changed;            /**< out */
+};
+
+/** What a frame tells the store to do, in a stream append. */
+enum store_command {
+    COMMAND_NONE,
+    COMMAND_FENCE, /**< content (up to TOKEN_MAX bytes) is the topic's token from the next operation on */
+    COMMAND_TRIM,  /**< content is 8 bytes, big-endian: the first seq to keep, at most the frame's own + 1. Never moves back */
+    COMMAND_PLAIN, /**< import: it was one; nothing is done */
+};
+
 enum store_op_kind {
     STORE_APPEND,  /**< frames, all or nothing */
     STORE_IMPORT,  /**< frames with their ids, all or nothing; answered once they are in the index */
     STORE_REMOVE,  /**< frames by id; 0 also when absent (found says whether any was there) */
     STORE_CONTENT, /**< a small content without frame: `content`, `digest` */
+    STORE_TOPIC,   /**< a topic's own row: `topic`. Judged in order with appends, so what it sees is what all before it made, and
+                        durable when it is answered. Reading alone costs no sync */
 };
 
 /** One frame of an operation. Spans must live until done. */
@@ -73,9 +149,10 @@ struct store_frame {
     struct frame_id id; /**< import: its id. Else out */
     bool has_seq;       /**< import: restore this seq. Else out: a seq was given */
     uint64_t seq;
-    bool has_stamp;     /**< restore this S2 timestamp and deadline (import of our own dump) */
-    bool command;       /**< an S2 command record */
-    uint64_t stamp, deadline_ms;
+    bool has_stamp;     /**< import of our own dump: restore this S2 timestamp and deadline. Stream append: the client's timestamp */
+    enum store_command command; /**< not NONE: an S2 command record */
+    uint64_t stamp;     /**< also out of a stream append: the one it got */
+    uint64_t deadline_ms;
     struct span origin; /**< who appended through a program's address; len 0 = none */
     bool existed;       /**< out, import: the same frame was there already */
     bool gone;          /**< out, import: not kept, its topic's newest frame has last:N */
@@ -101,6 +178,14 @@ struct store_mark {
 #define MARK_CONFIG_MAX (64 * 1024)
 #define MARK_ACKED_MAX 10000
 
+/**
+ * Operations of which each is applied only if all before it were: when one is refused, those handed over behind it are refused unseen
+ * (ERR_UNAVAILABLE). Zeroed first; the owner's memory, which must stay until the last of them is done.
+ */
+struct store_chain {
+    bool broken; /**< the writer's */
+};
+
 struct store_op {
     enum store_op_kind kind;
     enum authority authority;
@@ -111,6 +196,16 @@ struct store_op {
      * Acks of one mark within a group collapse into one. Not applied when the op is refused or `repeated`. */
     struct store_mark *marks;
     size_t mark_count;
+    /** IMPORT: topics as our own dump has them, made or made so behind the frames. Number, newest id and what counts frames are not looked at;
+     * a tail, a last timestamp and a trim point never move back, and a trim point that would take a frame is left out. `count` may then be 0. */
+    const struct store_topic *topics;
+    size_t topic_count;
+    /** APPEND: all frames are of one topic and go by that topic's rules: retention for ttl (each frame's ttl is then out), timestamps,
+     * commands. The topic must be there (ERR_NOT_FOUND) unless `make` says how to make it. Contents up to RECORD_CONTENT_MAX and
+     * metas up to RECORD_META_MAX travel along. Its view after the operation is in topic->view when `topic` is set (deed is not looked at). */
+    bool stream;
+    const struct topic_make *make;
+    struct store_topic_op *topic; /**< TOPIC: needed. Stream APPEND: may be NULL */
     struct frame_id id;          /**< REMOVE: one frame, or */
     const struct frame_id *ids;  /**< REMOVE: `count` frames in one record; NULL for the one above */
     struct span content;         /**< CONTENT */
@@ -118,15 +213,24 @@ struct store_op {
 
     bool has_expect_seq; /**< condition: the next seq of the first frame's topic */
     uint64_t expect_seq;
+    bool has_expect_token; /**< condition, looked at first: the topic's fencing token ("" = none) */
+    struct span expect_token;
     bool has_expect_last; /**< condition: newest stored id of the store (ID_MIN: empty) */
     struct frame_id expect_last;
     struct span key; /**< idempotency key, 1-64 bytes, per topic of the first frame; len 0 = none */
+
+    struct store_chain *chain; /**< NULL = it stands alone */
+    /** Stream APPEND: asked by the writer thread before the conditions, with the topic as it is or as `make` would make it, without its counts.
+     * Not 0: refused with that; may set op->err. Must be quick. The view and its spans live for the call. NULL: nobody is asked. */
+    int (*admit)(struct store_op *op, const struct store_topic *topic);
 
     /** Called once, on a store thread, when the outcome is durable. The op is the caller's again from then on. */
     void (*done)(struct store_op *op);
     void *owner; /**< the caller's */
 
     int result; /**< out: 0 or code; with ERR_CONDITION actual_* are set */
+    bool fenced; /**< out: it was the token; actual_token is the one in force */
+    char actual_token[TOKEN_MAX + 1];
     struct err err;
     bool repeated; /**< the key was known with the same request: ids are the first answer's */
     bool found;    /**< REMOVE: the frame was there */
@@ -156,6 +260,7 @@ struct store_query {
     uint64_t last; /**< the newest so many (within from and until), ascending */
     bool follow;   /**< go on with live frames */
     bool skip_history; /**< only frames appended after the cursor was opened */
+    bool stored_only;  /**< only frames with a seq: neither ephemeral ones nor those imported below their topic's newest */
     bool want_lines;   /**< the reader copies rendered lines (struct store_item); worth it where several read the same */
 };
 
@@ -210,15 +315,33 @@ struct buf;
 int store_content(struct store *store, const uint8_t digest[static DIGEST_SIZE], enum store_place *place, struct buf *out,
                   struct err *err);
 /**
- * Whether a live frame names a content, or it is loose. `counts` (NULL = all do) says which frames of those still in memory count, ephemeral
- * ones among them; called under a lock, any thread. 0; ERR_NOT_FOUND. May block.
+ * Whether a live frame names a content, or it is loose. `counts` (NULL = all do) says which frames count, ephemeral ones
+ * among them; called under a lock, any thread. 0; ERR_NOT_FOUND. May block.
  */
 int store_names(struct store *store, const uint8_t digest[static DIGEST_SIZE], bool (*counts)(void *arg, const struct frame *frame),
+                void *arg, struct err *err);
+/** The same, but a content that is only loose is not found. */
+int store_shows(struct store *store, const uint8_t digest[static DIGEST_SIZE], bool (*counts)(void *arg, const struct frame *frame),
                 void *arg, struct err *err);
 
 /** Every topic with its counts, in byte order of names. each: 0 = go on. May block. Topics not in the index yet are flushed first. */
 int store_topics(struct store *store, int (*each)(void *arg, struct span name, uint64_t live, uint64_t next_seq), void *arg,
                  struct err *err);
+
+/**
+ * Topics in byte order of their names: those that start with `prefix` and come after `after` (len 0 = from the first on), what was
+ * answered included. each: 0 = go on; another value ends and is returned. The view and its spans live for the call. May block.
+ */
+int store_topic_list(struct store *store, struct span prefix, struct span after,
+                     int (*each)(void *arg, const struct store_topic *topic), void *arg, struct err *err);
+
+enum store_seek { SEEK_SEQ, SEEK_STAMP };
+/**
+ * The id from which on a read of the topic number `no` finds its frames with a seq, or a timestamp, of at least `value`: that of
+ * the first such live frame, else one above everything visible now, so that a cursor that follows from there misses none. 0 in
+ * both cases. May block.
+ */
+int store_seek(struct store *store, uint32_t no, enum store_seek by, uint64_t value, struct frame_id *out, struct err *err);
 
 /** A mark as it is kept. Spans and ids live for the call. */
 struct store_mark_view {

@@ -36,8 +36,8 @@ static void check_mark(const struct dump_item *item)
     for (size_t i = 0; i < count; i++)
         ids[i] = id_get(item->acked.ptr + i * ID_SIZE);
     struct store_mark_view mark = {item->name, item->config, item->low, ids, count, ID_MIN};
-    assert(dump_mark_items(&items, &mark) == 0 && dump_put_head(w, &out, uuid, true) == 0);
-    assert(dump_put_marks(w, &out, buf_span(&items)) == 0);
+    assert(dump_mark_items(&items, &mark) == 0 && dump_put_head(w, &out, uuid, true, false) == 0);
+    assert(dump_put_rest(w, &out, buf_span(&items)) == 0);
     struct span rest = buf_span(&out);
     assert(dump_next(r, &rest, &again, NULL) == 0 && rest.len == 0 && !again.more);
     assert(span_eq(again.name, item->name) && span_eq(again.config, item->config));
@@ -49,10 +49,23 @@ static void check_mark(const struct dump_item *item)
     free(ids);
 }
 
+/* A topic's item is made of the same bytes again. */
+static void check_topic(const struct dump_item *item)
+{
+    struct buf out = BUF_INIT;
+    size_t len = item->topic.name.len + item->topic.token.len + item->topic.note.len;
+    assert(dump_topic_item(&out, &item->topic) == 0 && out.len > len);
+    assert(memcmp(out.ptr + out.len - len, item->topic.name.ptr, len) == 0);
+    assert(memcmp(out.ptr, item->topic.name.ptr - (out.len - len), out.len) == 0);
+    buf_finish(&out);
+}
+
 static void check_item(const struct dump_item *item)
 {
     if (item->type == DUMP_MARK)
         check_mark(item);
+    if (item->type == DUMP_TOPIC)
+        check_topic(item);
     if (item->type != DUMP_FRAME)
         return;
     struct dump_writer *w;
@@ -61,7 +74,7 @@ static void check_item(const struct dump_item *item)
     struct dump_item again;
     uint8_t uuid[16] = {0};
     assert(dump_writer_create(&w) == 0 && dump_reader_create(&r) == 0);
-    assert(dump_put_head(w, &out, uuid, false) == 0);
+    assert(dump_put_head(w, &out, uuid, false, false) == 0);
     assert(dump_put_frame(w, &out, &item->frame, item->missing) == 0);
     struct span rest = buf_span(&out);
     assert(dump_next(r, &rest, &again, NULL) == 0 && rest.len == 0);

@@ -38,6 +38,16 @@ static int put_op(struct buf *out, const struct op *op)
     case OP_MARK_SET:
     case OP_MARK_DROP:
         return op_put_mark(out, op->type, &op->mark);
+    case OP_TOPIC_SET:
+        return op_put_topic_set(out, op->topic_no, &op->topic);
+    case OP_TOKEN:
+        return op_put_token(out, op->topic_no, op->text);
+    case OP_TRIM:
+        return op_put_trim(out, op->topic_no, op->seq);
+    case OP_TOPIC_DROP:
+        return op_put_topic_drop(out, op->topic_no);
+    case OP_TOPIC_RAISE:
+        return op_put_topic_raise(out, op->topic_no, op->seq, op->stamp);
     }
     abort();
 }

@@ -30,6 +30,8 @@ struct known {
     struct frame_id id;
     enum state state;
     bool last, imported;
+    bool stream; /* of the topic that is trimmed and dropped */
+    uint64_t seq;
 };
 
 struct reader {
@@ -282,7 +284,7 @@ static void note(struct frame_id id, bool last, bool imported)
 {
     check(known_count < FRAMES_MAX);
     /* Readers that were given the frame before its answer count it now. */
-    known[known_count++] = (struct known){id, LIVE, last, imported};
+    known[known_count++] = (struct known){.id = id, .state = LIVE, .last = last, .imported = imported};
     for (size_t i = reader_first; i < reader_count; i++) {
         struct reader *r = readers[i];
         int order = id_cmp(r->last, id);
@@ -358,7 +360,7 @@ static void bring_in(struct frame_id id)
     in.id = id;
     size_t i = known_at(id);
     if (i < FRAMES_MAX) /* it comes back under its id */
-        known[i] = (struct known){id, ASKED, false, true};
+        known[i] = (struct known){.id = id, .state = ASKED, .imported = true};
     for (size_t r = reader_first; i < FRAMES_MAX && r < reader_count; r++)
         readers[r]->must_have[i] = false; /* they may have passed its place */
     run(&op);
@@ -370,6 +372,79 @@ static void bring_in(struct frame_id id)
     point();
 }
 
+/* Frames of the stream below a seq change from one state to another. */
+static void turn_stream(uint64_t below, enum state from, enum state to)
+{
+    for (size_t i = 0; i < known_count; i++)
+        if (known[i].stream && known[i].seq < below && known[i].state == from)
+            known[i].state = to;
+}
+
+static void stream(size_t count)
+{
+    static const struct topic_make make = {.rules = {.stamp_mode = STAMP_ARRIVAL}};
+    struct store_frame in[8];
+    struct store_op op = {.kind = STORE_APPEND, .stream = true, .make = &make, .frames = in, .count = count};
+    for (size_t i = 0; i < count; i++)
+        in[i] = frame_in("stream", FOREVER);
+    run(&op);
+    check(op.result == 0);
+    for (size_t i = 0; i < count; i++) {
+        note(in[i].id, false, false);
+        known[known_count - 1].stream = true;
+        known[known_count - 1].seq = in[i].seq;
+    }
+    point();
+}
+
+static struct store_topic look(struct store_topic_op *topic)
+{
+    struct store_op op = {.kind = STORE_TOPIC, .topic = topic};
+    *topic = (struct store_topic_op){.deed = TOPIC_LOOK, .name = span_str("stream")};
+    run(&op);
+    check(op.result == 0);
+    return topic->view;
+}
+
+/* Keeps the newest few. */
+static void trim_stream(uint64_t keep)
+{
+    struct store_topic_op topic;
+    struct store_frame in = frame_in("stream", FOREVER);
+    struct store_op op = {.kind = STORE_APPEND, .stream = true, .frames = &in, .count = 1};
+    uint64_t next = look(&topic).next_seq, seq = next > keep ? next - keep : 0;
+    uint8_t bytes[8];
+    put_be64(bytes, seq);
+    in.command = COMMAND_TRIM;
+    in.has_hash = in.has_content = true;
+    in.content = span_of(bytes, sizeof bytes);
+    in.content_size = sizeof bytes;
+    turn_stream(seq, LIVE, LEAVING);
+    run(&op);
+    check(op.result == 0);
+    turn_stream(seq, LEAVING, GONE);
+    note(in.id, false, false);
+    known[known_count - 1].stream = true;
+    known[known_count - 1].seq = in.seq;
+    point();
+    struct store_topic now = look(&topic);
+    uint64_t live = 0;
+    for (size_t i = 0; i < known_count; i++)
+        live += known[i].stream && known[i].state == LIVE;
+    check(now.trim >= seq && now.live == live);
+}
+
+static void drop_stream(void)
+{
+    struct store_topic_op topic = {.deed = TOPIC_DROP, .name = span_str("stream")};
+    struct store_op op = {.kind = STORE_TOPIC, .topic = &topic};
+    turn_stream(UINT64_MAX, LIVE, LEAVING);
+    run(&op);
+    check(op.result == 0 && topic.changed);
+    turn_stream(UINT64_MAX, LEAVING, GONE);
+    point();
+}
+
 static void work(unsigned rounds)
 {
     for (unsigned n = 0; n < rounds; n++) {
@@ -377,6 +452,13 @@ static void work(unsigned rounds)
         append("last", LAST(KEEP), 1 + n % 5);
         append("gone", EPHEMERAL, 1);
         append("b", FOREVER, 2);
+        stream(1 + n % 4);
+        if (n % 6 == 2)
+            trim_stream(n % 5);
+        if (n % 11 == 7) {
+            drop_stream();
+            stream(1);
+        }
         if (n % 3 == 0)
             take_out(known_count - 1);
         if (n % 4 == 1)
@@ -403,6 +485,7 @@ static void hand_over(size_t tail_bytes, unsigned rounds)
     play.options.indexed = told_indexed;
     play.options.published = told_published;
     play.options.segment_start = 4096;
+    play.options.purge_slice = 1; /* so that what is dropped lingers */
     known_count = reader_count = reader_first = points = 0;
     with_readers = true;
     play_open(&play);
@@ -436,7 +519,7 @@ static void child(struct shared *shared, unsigned run_no)
     memcpy(known, shared->known, sizeof known);
     known_count = shared->count;
     for (unsigned n = 0; n < steps; n++) {
-        switch ((n * 7 + run_no) % 9) {
+        switch ((n * 7 + run_no) % 13) {
         case 0:
             take_out(known_count * n / steps % (known_count ? known_count : 1));
             break;
@@ -453,6 +536,19 @@ static void child(struct shared *shared, unsigned run_no)
             break;
         case 5:
             append("gone", EPHEMERAL, 1);
+            break;
+        case 6:
+        case 7:
+            stream(1 + n % 8);
+            break;
+        case 8:
+            stream(1);
+            trim_stream(n % 7);
+            break;
+        case 9:
+            stream(2);
+            if (run_no % 3 == 0)
+                drop_stream();
             break;
         default:
             append("a", FOREVER, 1 + n % 8);
@@ -474,6 +570,7 @@ static void replay(unsigned runs)
     for (unsigned n = 0; n < runs; n++) {
         int status;
         play.options.segment_start = n % 2 ? 4096 : 0;
+        play.options.purge_slice = n % 4 == 3 ? 0 : 1;
         pid_t pid = fork();
         if (pid == 0)
             child(shared, n);

@@ -33,7 +33,8 @@ struct seen {
     char meta[64];
     char content[64]; /* cut */
     struct ttl ttl;
-    bool has_hash, has_content, has_seq;
+    bool has_hash, has_content, has_seq, command;
+    uint32_t topic_no;
     uint64_t seq, stamp;
     uint8_t digest[DIGEST_SIZE];
 };
@@ -73,6 +74,8 @@ static inline long see(void *arg, const struct store_item *item)
     s->has_seq = f->has_seq;
     s->seq = f->seq;
     s->stamp = f->stamp;
+    s->command = f->command;
+    s->topic_no = f->topic_no;
     copy_text(s->topic, sizeof s->topic, f->topic);
     copy_text(s->meta, sizeof s->meta, f->meta);
     if (f->has_content)

@@ -41,7 +41,7 @@ static struct buf make_dump(void)
     second.has_content = false;
     second.content_size = 7;
     assert_int_equal(dump_writer_create(&w), 0);
-    assert_int_equal(dump_put_head(w, &out, uuid, false), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid, false, false), 0);
     assert_int_equal(dump_put_frame(w, &out, &first, false), 0);
     assert_int_equal(dump_put_blob(w, &out, digest, 7), 0);
     assert_int_equal(dump_put_data(w, &out, span_str("abc")), 0);
@@ -66,12 +66,12 @@ static struct buf make_marked(bool head, const char *first, const char *second, 
     struct store_mark_view a = {.name = span_str(first), .config = span_str("{}"), .low = {8, 0}};
     struct store_mark_view b = {.name = span_str(second), .acked = many, .acked_count = MANY};
     assert_int_equal(dump_writer_create(&w), 0);
-    assert_int_equal(dump_put_head(w, &out, uuid, head), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid, head, false), 0);
     assert_int_equal(dump_put_frame(w, &out, &frame, false), 0);
     assert_int_equal(dump_mark_items(&items, &a), 0);
     assert_int_equal(dump_mark_items(&items, &b), 0);
     for (size_t at = 0; at < items.len; at += 1000) /* in pieces as they come */
-        assert_int_equal(dump_put_marks(w, &out, span_of(items.ptr + at, items.len - at < 1000 ? items.len - at : 1000)), 0);
+        assert_int_equal(dump_put_rest(w, &out, span_of(items.ptr + at, items.len - at < 1000 ? items.len - at : 1000)), 0);
     if (frame_behind)
         assert_int_equal(dump_put_frame(w, &out, &behind, false), 0);
     assert_int_equal(dump_put_end(w, &out), 0);
@@ -185,6 +185,126 @@ static void test_marks_that_are_refused(void **state)
     }
 }
 
+/* A frame of a stream, as large as they get, two topics, a mark. */
+static struct store_topic topic_sample(const char *name)
+{
+    return (struct store_topic){.name = span_str(name),
+                                .created_ms = 11,
+                                .rules = {.retention_ms = 12, .stamp_mode = STAMP_ARRIVAL, .uncapped = true, .empty_after_ms = 13},
+                                .note = span_str("a note"),
+                                .revision = 14,
+                                .next_seq = 15,
+                                .last_stamp = 16,
+                                .trim = 9,
+                                .token = span_str("token")};
+}
+
+static struct buf make_topics(bool head, const char *first, const char *second, bool behind_mark)
+{
+    struct dump_writer *w;
+    struct buf out = BUF_INIT, items = BUF_INIT;
+    struct frame frame = sample(1);
+    CLEAN_BUF content = BUF_INIT;
+    struct store_topic a = topic_sample(first), b = topic_sample(second);
+    struct store_mark_view mark = {.name = span_str("a"), .config = span_str("{}"), .low = {8, 0}};
+    assert_int_equal(buf_reserve(&content, RECORD_CONTENT_MAX), 0);
+    memset(content.ptr, 'x', RECORD_CONTENT_MAX);
+    frame.content = span_of(content.ptr, RECORD_CONTENT_MAX);
+    frame.content_size = RECORD_CONTENT_MAX;
+    assert_int_equal(dump_writer_create(&w), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid, true, head), 0);
+    assert_int_equal(dump_put_frame(w, &out, &frame, false), 0);
+    assert_int_equal(dump_topic_item(&items, &a), 0);
+    if (!behind_mark)
+        assert_int_equal(dump_topic_item(&items, &b), 0);
+    assert_int_equal(dump_mark_items(&items, &mark), 0);
+    if (behind_mark)
+        assert_int_equal(dump_topic_item(&items, &b), 0);
+    assert_int_equal(dump_put_rest(w, &out, buf_span(&items)), 0);
+    assert_int_equal(dump_put_end(w, &out), 0);
+    dump_writer_destroy(w);
+    buf_finish(&items);
+    return out;
+}
+
+static void test_topics(void **state)
+{
+    struct buf dump = make_topics(true, "a", "ab", false);
+    struct span rest = buf_span(&dump);
+    struct dump_reader *r;
+    struct dump_item item;
+    (void)state;
+    assert_int_equal(dump_reader_create(&r), 0);
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_int_equal(item.frame.content.len, RECORD_CONTENT_MAX);
+    for (size_t i = 0; i < 2; i++) {
+        struct store_topic want = topic_sample(i ? "ab" : "a");
+        const struct store_topic *got = &item.topic;
+        assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+        assert_int_equal(item.type, DUMP_TOPIC);
+        assert_true(span_eq(got->name, want.name) && span_eq(got->note, want.note) && span_eq(got->token, want.token));
+        assert_int_equal(got->created_ms, 11);
+        assert_int_equal(got->rules.retention_ms, 12);
+        assert_int_equal(got->rules.empty_after_ms, 13);
+        assert_true(got->rules.uncapped && got->rules.stamp_mode == STAMP_ARRIVAL);
+        assert_int_equal(got->revision, 14);
+        assert_int_equal(got->next_seq, 15);
+        assert_int_equal(got->last_stamp, 16);
+        assert_int_equal(got->trim, 9);
+    }
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_true(item.type == DUMP_MARK && span_is(item.name, "a")); /* its names begin anew */
+    assert_int_equal(dump_next(r, &rest, &item, NULL), 0);
+    assert_true(dump_ended(r));
+    dump_reader_destroy(r);
+    buf_finish(&dump);
+}
+
+static int read_fault(struct buf *dump, char text[static ERR_TEXT_SIZE])
+{
+    struct span rest = buf_span(dump);
+    struct dump_reader *r;
+    struct dump_item item;
+    struct err err = ERR_INIT;
+    int rc;
+    assert_int_equal(dump_reader_create(&r), 0);
+    while ((rc = dump_next(r, &rest, &item, &err)) == 0)
+        ;
+    memcpy(text, err.text, ERR_TEXT_SIZE);
+    dump_reader_destroy(r);
+    return rc;
+}
+
+static void test_topics_that_are_refused(void **state)
+{
+    struct buf dumps[] = {make_topics(false, "a", "b", false), make_topics(true, "b", "a", false),
+                          make_topics(true, "a", "a", false), make_topics(true, "", "a", false),
+                          make_topics(true, "a", "b", true)};
+    static const char *const why[] = {"unknown type", "topics out of order", "topics out of order", "does not fit",
+                                      "topics behind a mark"};
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } faults[] = {{2, TOKEN_MAX + 1}, {3, 9}, {4, 2}, {5, 1}, {6, 0xff}, {56, 0xff}};
+    char text[ERR_TEXT_SIZE];
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(read_fault(&dumps[i], text), ERR_INVALID);
+        assert_non_null(strstr(text, why[i]));
+        buf_finish(&dumps[i]);
+    }
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct buf dump = make_topics(true, "a", "b", false);
+        uint8_t *item = memmem(dump.ptr, dump.len, "a note", 6);
+        assert_non_null(item);
+        item -= 5 + 1 + 64; /* token, name, head */
+        item[faults[i].at] = faults[i].value;
+        assert_int_equal(read_fault(&dump, text), ERR_INVALID);
+        assert_non_null(strstr(text, "does not fit"));
+        buf_finish(&dump);
+    }
+}
+
 static void test_cut_anywhere_has_no_end(void **state)
 {
     struct buf dump = make_dump();
@@ -232,7 +352,7 @@ static void test_frames_out_of_order(void **state)
     bool ended;
     (void)state;
     assert_int_equal(dump_writer_create(&w), 0);
-    assert_int_equal(dump_put_head(w, &out, uuid, false), 0);
+    assert_int_equal(dump_put_head(w, &out, uuid, false, false), 0);
     assert_int_equal(dump_put_frame(w, &out, &first, false), 0);
     assert_int_equal(dump_put_frame(w, &out, &second, false), 0);
     dump_writer_destroy(w);
@@ -247,10 +367,10 @@ static void test_newer_versions_say_so(void **state)
     struct dump_item item;
     struct err err = ERR_INIT;
     (void)state;
-    dump.ptr[11] = 3;
+    dump.ptr[11] = 4;
     assert_int_equal(dump_reader_create(&r), 0);
     assert_int_equal(dump_next(r, &rest, &item, &err), ERR_INVALID);
-    assert_non_null(strstr(err.text, "version 3"));
+    assert_non_null(strstr(err.text, "version 4"));
     dump_reader_destroy(r);
     buf_finish(&dump);
 }
@@ -281,6 +401,8 @@ int main(void)
         cmocka_unit_test(test_any_changed_byte_is_noticed),
         cmocka_unit_test(test_bytes_behind_the_end),
         cmocka_unit_test(test_frames_out_of_order),
+        cmocka_unit_test(test_topics),
+        cmocka_unit_test(test_topics_that_are_refused),
         cmocka_unit_test(test_newer_versions_say_so),
         cmocka_unit_test(test_a_frame_over_the_limit),
     };

@@ -201,7 +201,7 @@ static int check_mark(void *arg, const struct index_mark *mark)
 
 static const char *const tables[] = {"meta",    "frames", "topics", "names", "by_topic", "old",
                                      "content", "loose",  "expiry", "keys",  "key_age",
-                                     "marks",   "acked",  "mark_rows"};
+                                     "marks",   "acked",  "mark_rows", "purge"};
 
 struct raw {
     MDB_env *env;
@@ -263,6 +263,46 @@ static void raw_meta(struct place *p, const char *name, const void *value, size_
     raw_begin(&raw, p, "meta", 0);
     assert_int_equal(mdb_put(raw.txn, raw.dbi, &k, &v, 0), 0);
     raw_end(&raw);
+}
+
+/* Copies a value without its seal. */
+static size_t raw_value(struct place *p, const char *table, const void *key, size_t key_len, uint8_t out[static 256])
+{
+    struct raw raw;
+    MDB_val k = {key_len, (void *)key}, v;
+    raw_begin(&raw, p, table, 0);
+    assert_int_equal(mdb_get(raw.txn, raw.dbi, &k, &v), 0);
+    size_t len = v.mv_size - 8;
+    assert_true(len <= 256);
+    memcpy(out, v.mv_data, len);
+    raw_end(&raw);
+    return len;
+}
+
+static void raw_put(struct place *p, const char *table, uint64_t number, const void *key, size_t key_len,
+                    const uint8_t *value, size_t len)
+{
+    struct raw raw;
+    uint8_t bytes[256];
+    memcpy(bytes, value, len);
+    put_be64(bytes + len, XXH3_64bits_withSeed(value, len, XXH3_64bits_withSeed(key, key_len, number)));
+    MDB_val k = {key_len, (void *)key}, v = {len + 8, bytes};
+    raw_begin(&raw, p, table, 0);
+    assert_int_equal(mdb_put(raw.txn, raw.dbi, &k, &v, 0), 0);
+    raw_end(&raw);
+}
+
+/* Gives the row of a topic, and the row `state`, the form that formats 1 and 2 have. */
+static void make_older(struct place *p, uint32_t no)
+{
+    uint8_t key[4], row[256], old[256];
+    put_be32(key, no);
+    size_t len = raw_value(p, "topics", key, sizeof key, row);
+    memcpy(old, row + 8, 64); /* the counts come first there */
+    memcpy(old + 64, row + 112, len - 112);
+    raw_put(p, "topics", 2, key, sizeof key, old, len - 112 + 64);
+    assert_int_equal(raw_value(p, "meta", "state", 5, row), 64);
+    raw_meta(p, "state", row, 56);
 }
 
 static uint64_t file_hash(struct place *p)
@@ -470,6 +510,25 @@ static void the_map_grows(void **state)
 
 /* --- damage ----------------------------------------------------------------------------------- */
 
+/* A dropped topic with more frames than a move removes. */
+static void add_purge(struct place *p)
+{
+    struct buf ops = BUF_INIT;
+    assert_int_equal(op_put_topic(&ops, 7, span_str("dropped")), 0);
+    for (uint64_t n = 0; n < 5000; n++) {
+        struct frame f = nth_frame(n, "x");
+        f.id = nth(100000 + n);
+        f.topic = span_str("dropped");
+        f.topic_no = 7;
+        assert_int_equal(op_put_frame(&ops, OP_FRAME, &f), 0);
+    }
+    must_move(p, &ops);
+    ops = BUF_INIT;
+    assert_int_equal(op_put_topic_drop(&ops, 7), 0);
+    must_move(p, &ops);
+    assert_true(index_has_purges(p->index));
+}
+
 static void add_one_of_each(struct place *p)
 {
     struct buf ops = BUF_INIT;
@@ -484,6 +543,7 @@ static void add_one_of_each(struct place *p)
     assert_int_equal(op_put_key(&ops, 1, span_str("k"), 1, digest, nth(1), 1), 0);
     put_marks(&ops);
     must_move(p, &ops);
+    add_purge(p);
 }
 
 static void damage_in_every_table_is_found(void **state)
@@ -563,8 +623,53 @@ static void marks_must_fit_each_other(void **state)
     start(p, &plain);
 }
 
-/* An index as format 1 left it: without the tables of marks. */
-static void an_older_index_gets_the_tables_of_marks(void **state)
+/* What is dropped and what removes it must fit each other; and at its end nothing is left of it. */
+static void purges_must_fit(void **state)
+{
+    struct place *p = *state;
+    struct index_topic row;
+    start(p, &plain);
+    add_frames(p, 0, 20);
+    add_purge(p);
+    assert_sound(p);
+    struct index_snap *snap = snap_of(p);
+    assert_int_equal(index_topic_by_no(snap, 7, &row, NULL), ERR_NOT_FOUND);
+    assert_int_equal(index_topic_by_name(snap, span_str("dropped"), &row, NULL), ERR_NOT_FOUND);
+    struct frame f;
+    assert_int_equal(index_frame(snap, nth(104999), &f, NULL), ERR_NOT_FOUND);
+    assert_int_equal(index_frame(snap, nth(19), &f, NULL), 0);
+    index_snap_end(snap);
+    stop(p);
+    raw_remove(p, "purge");
+    start(p, &plain);
+    char *text = faults(p);
+    assert_non_null(strstr(text, "nothing is to remove it"));
+    assert_non_null(strstr(text, "are to be purged"));
+    free(text);
+    stop(p);
+    unlinkat(p->fd, "index/data.mdb", 0);
+    p->number = 0;
+    start(p, &plain);
+    add_frames(p, 0, 20);
+    add_purge(p);
+    bool more = true;
+    for (int i = 0; more && i < 10; i++) {
+        assert_int_equal(index_purge(p->index, &more, NULL, NULL), 0);
+        assert_sound(p);
+        stop(p);
+        start(p, &tiny);
+        assert_int_equal(index_has_purges(p->index), more);
+    }
+    assert_false(more);
+    struct index_totals totals;
+    snap = snap_of(p);
+    assert_int_equal(index_totals(snap, &totals, NULL), 0);
+    assert_true(totals.frames == 20 && totals.topics == 1 && totals.topic_last == 7 && totals.purges == 0);
+    index_snap_end(snap);
+}
+
+/* An index as format 1 left it: without the tables of marks and purges, and with smaller rows. */
+static void an_older_index_becomes_this_one(void **state)
 {
     static const uint8_t old[4] = {0, 0, 0, 1};
     struct place *p = *state;
@@ -574,7 +679,7 @@ static void an_older_index_gets_the_tables_of_marks(void **state)
     start(p, &plain);
     add_frames(p, 0, 20);
     stop(p);
-    for (size_t t = 11; t < 14; t++) {
+    for (size_t t = 11; t < 15; t++) {
         struct raw raw;
         raw_begin(&raw, p, tables[t], 0);
         assert_int_equal(mdb_drop(raw.txn, raw.dbi, 1), 0);
@@ -583,6 +688,7 @@ static void an_older_index_gets_the_tables_of_marks(void **state)
     assert_int_equal(index_open(&p->index, p->fd, "index", &plain, &err), ERR_DAMAGED);
     assert_non_null(strstr(err.text, "marks is missing"));
     raw_meta(p, "format", old, sizeof old);
+    make_older(p, 1);
     start(p, &plain);
     assert_sound(p);
     put_marks(&ops);
@@ -591,6 +697,13 @@ static void an_older_index_gets_the_tables_of_marks(void **state)
     start(p, &tiny);
     struct index_snap *snap = snap_of(p);
     struct frame f;
+    struct index_topic row;
+    assert_int_equal(index_topic_by_no(snap, 1, &row, &err), 0);
+    assert_true(span_is(row.name, "t") && row.note.len == 0 && row.token.len == 0);
+    assert_int_equal(row.next_seq, 20);
+    assert_int_equal(row.live, 20);
+    assert_int_equal(row.created_ms, 1000); /* of its oldest frame */
+    assert_int_equal(row.revision + row.trim + row.rules.retention_ms, 0);
     assert_int_equal(index_snap_number(snap), 2);
     assert_int_equal(index_frame(snap, nth(19), &f, &err), 0);
     assert_int_equal(index_marks(snap, (struct span){0}, check_mark, &seen, &err), 0);
@@ -689,7 +802,7 @@ static void assert_listed(struct place *p, const char *prefix, const char *want)
 {
     struct buf all = BUF_INIT;
     struct index_snap *snap = snap_of(p);
-    assert_int_equal(index_topics(snap, span_str(prefix), join_name, &all, NULL), 0);
+    assert_int_equal(index_topics(snap, span_str(prefix), (struct span){0}, join_name, &all, NULL), 0);
     index_snap_end(snap);
     assert_string_equal(buf_cstr(&all), want);
     buf_finish(&all);
@@ -969,7 +1082,8 @@ int main(void)
         TEST(the_map_grows),
         TEST(damage_in_every_table_is_found),
         TEST(marks_must_fit_each_other),
-        TEST(an_older_index_gets_the_tables_of_marks),
+        TEST(purges_must_fit),
+        TEST(an_older_index_becomes_this_one),
         TEST(a_damaged_frame_is_named_and_passed),
         TEST(an_unreadable_frame_can_be_cut),
         TEST(topics_are_listed_by_prefix),

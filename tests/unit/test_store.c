@@ -116,13 +116,13 @@ static void test_older_format_becomes_this_one(void **state)
     put(play, "a");
     play_close(play);
     read_file(now, sizeof now, play->path, "format");
-    char *at = strstr(now, "format 2\n");
+    char *at = strstr(now, "format 3\n");
     assert_non_null(at);
     memcpy(then, now, sizeof then);
     then[at - now + 7] = '1';
     write_file(play->path, "format", then);
     play_open(play);
-    assert_int_equal(stat_of(play).format, 2);
+    assert_int_equal(stat_of(play).format, 3);
     assert_int_equal(count_all(play), 1);
     read_file(text, sizeof text, play->path, "format");
     assert_string_equal(text, now);
