@@ -19,6 +19,7 @@ void weir_addr_finish(struct weir_addr *addr)
     free(addr->path);
     free(addr->host);
     free(addr->basic_auth);
+    free(addr->token);
     free(addr->shown);
     *addr = (struct weir_addr){0};
 }
@@ -225,6 +226,21 @@ static int parse_form(struct weir_addr *addr, const char *text, struct err *err)
     return parse_host(addr, span_str(text), err);
 }
 
+/* A store's own socket needs no token, and a URL's user is who it says. */
+static int take_token(struct weir_addr *addr, struct err *err)
+{
+    const char *token = getenv("WEIR_TOKEN");
+
+    if (addr->kind != WEIR_TCP || addr->basic_auth || !token || !token[0])
+        return 0;
+    for (const char *p = token; *p; p++) {
+        if (*p <= ' ' || *p > '~')
+            return err_set(err, ERR_INVALID, "WEIR_TOKEN holds blanks or control bytes; an access token has none");
+    }
+    addr->token = strdup(token);
+    return addr->token ? 0 : no_memory(err);
+}
+
 int weir_addr_parse(struct weir_addr *out, const char *text, struct err *err)
 {
     struct weir_addr addr = {.shown = strdup(text)};
@@ -233,6 +249,8 @@ int weir_addr_parse(struct weir_addr *out, const char *text, struct err *err)
     if (!addr.shown)
         return no_memory(err);
     rc = text[0] ? parse_form(&addr, text, err) : err_set(err, ERR_INVALID, "the address is empty");
+    if (rc == 0)
+        rc = take_token(&addr, err);
     if (rc < 0) {
         weir_addr_finish(&addr);
         return rc;

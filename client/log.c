@@ -196,6 +196,8 @@ static int append_target(struct buf *target, const struct weir_append *a)
 
     if (rc == 0)
         rc = uri_encode(target, span_str(a->topic), "");
+    if (rc == 0 && a->stream)
+        rc = add_option(target, "stream", "true");
     if (rc == 0)
         rc = add_option(target, "ttl", a->ttl);
     if (rc == 0)

@@ -52,20 +52,22 @@ static int add_host(struct buf *out, const struct weir_addr *addr)
                     port ? ":" : "", port ? addr->port : "");
 }
 
-/* The URL's user, unless the caller brings an authorization of its own. */
-static int add_user(struct buf *out, const char *basic_auth, const struct weir_request *req)
+/* The URL's user or the access token, unless the caller brings an authorization of its own. */
+static int add_user(struct buf *out, const struct weir_addr *addr, const struct weir_request *req)
 {
     int rc;
 
-    if (!basic_auth)
+    if (!addr->basic_auth && !addr->token)
         return 0;
     for (size_t i = 0; i < req->header_count; i++) {
         if (strcasecmp(req->headers[i].name, "authorization") == 0)
             return 0;
     }
+    if (!addr->basic_auth)
+        return buf_addf(out, "Authorization: Bearer %s\r\n", addr->token);
     rc = buf_add_str(out, "Authorization: Basic ");
     if (rc == 0)
-        rc = b64_encode(out, span_str(basic_auth));
+        rc = b64_encode(out, span_str(addr->basic_auth));
     return rc == 0 ? buf_add_str(out, "\r\n") : rc;
 }
 
@@ -92,7 +94,7 @@ int upload_write_head(struct weir *w, const struct weir_request *req, struct err
     if (rc == 0)
         rc = add_host(out, &w->addr);
     if (rc == 0)
-        rc = add_user(out, w->addr.basic_auth, req);
+        rc = add_user(out, &w->addr, req);
     for (size_t i = 0; rc == 0 && i < req->header_count; i++)
         rc = buf_addf(out, "%s: %s\r\n", req->headers[i].name, req->headers[i].value);
     if (rc == 0)

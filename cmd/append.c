@@ -16,6 +16,7 @@ enum {
     TTL,
     CONTENT,
     NO_CONTENT,
+    STREAM,
     TIMESTAMP,
     SEQ,
     KEY,
@@ -33,6 +34,7 @@ static const struct option_row options[] = {
      .arg = "TEXT",
      .help = "the content, instead of standard input"},
     {.id = NO_CONTENT, .name = "no-content", .help = "none; standard input is left alone"},
+    {.id = STREAM, .name = "stream", .arg = "NAME", .help = "the stream of exactly this name, instead of TOPIC"},
     {.id = TIMESTAMP, .name = "with-timestamp", .help = "add \"timestamp\" to the printed frame"},
     {.id = SEQ, .name = "with-seq", .help = "add \"seq\" to the printed frame"},
     {.id = KEY,
@@ -90,7 +92,7 @@ static int check_one(const struct call *call)
         rc = call_usage(call, "give --content or --no-content, not both");
     if (rc == 0 && call_has(call, ATOMIC))
         rc = call_usage(call, "--atomic goes with --batch only");
-    if (rc == 0)
+    if (rc == 0 && !call_has(call, STREAM))
         rc = call_check_topic(call, call_operand(call, 0));
     if (rc == 0)
         rc = check_shared(call);
@@ -105,7 +107,8 @@ static int append_one(const struct call *call, struct weir *w)
     CLEAN_FREE char *json = NULL;
     struct bulk_source stdin_source = {.fd = STDIN_FILENO};
     struct weir_append a = {
-        .topic = call_operand(call, 0),
+        .topic = call_has(call, STREAM) ? call_value(call, STREAM) : call_operand(call, 0),
+        .stream = call_has(call, STREAM),
         .meta = call_value(call, META),
         .ttl = call_value(call, TTL),
         .with_timestamp = call_has(call, TIMESTAMP),
@@ -129,7 +132,7 @@ static int append_one(const struct call *call, struct weir *w)
 
 static int check_batch(const struct call *call)
 {
-    static const int single[] = {META, TTL, CONTENT, NO_CONTENT, TIMESTAMP, SEQ};
+    static const int single[] = {META, TTL, CONTENT, NO_CONTENT, STREAM, TIMESTAMP, SEQ};
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
         if (call_has(call, single[i]))
             return call_usage(call,
@@ -201,7 +204,8 @@ static int exec(struct call *call)
     struct weir *w = NULL;
     if (call_has(call, BATCH))
         return append_batch(call);
-    int rc = call_operands(call, 1, 1);
+    size_t operands = call_has(call, STREAM) ? 0 : 1;
+    int rc = call_operands(call, operands, operands);
     if (rc == 0)
         rc = check_one(call);
     if (rc == 0)

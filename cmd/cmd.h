@@ -58,6 +58,8 @@ struct cmd {
     const char *const *words; /**< for COMPLETE_WORDS */
     /** Runs it; the result is the exit status. */
     int (*exec)(struct call *call);
+    /** Instead of that: gets the arguments behind the verb as they are. */
+    int (*exec_raw)(const char *program, int argc, char *const argv[]);
 };
 
 /** All verbs, in the order of the help text; the table ends with NULL. */

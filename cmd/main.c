@@ -41,6 +41,8 @@ static int unknown_verb(const char *program, const char *name)
 
 static int run(const char *program, const struct cmd *cmd, int argc, char *const argv[])
 {
+    if (cmd->exec_raw)
+        return cmd->exec_raw(program, argc, argv);
     struct call call = {.program = program, .as_xs = strcmp(program, "xs") == 0, .cmd = cmd};
     int status = call_parse(&call, argc, argv);
     if (status == 0 && call_has(&call, OPT_HELP))

@@ -9,7 +9,7 @@
 #include "cmd/call.h"
 #include "cmd/table.h"
 
-enum { EXPOSE = 1, HTTP, HTTP_DURABLE, HTTP_TIMEOUT, HTTP_BODY_MAX, HOST, CORS, IDLE_EXIT, IDLE_TIMEOUT, STORE_IDLE, LOG, VERIFY, REPAIR };
+enum { EXPOSE = 1, HTTP, HTTP_DURABLE, HTTP_TIMEOUT, HTTP_BODY_MAX, HOST, CORS, TLS_CERT, TLS_KEY, TLS_SELF, PLAIN, REQUIRE_TOKEN, IDLE_EXIT, IDLE_TIMEOUT, STORE_IDLE, APPEND_INFLIGHT, BASIN, INIT_FILE, MEMORY, LOG, VERIFY, REPAIR };
 
 static const struct option_row options[] = {
     {.id = EXPOSE,
@@ -34,6 +34,15 @@ static const struct option_row options[] = {
      .name = "cors",
      .arg = "ORIGIN",
      .help = "let pages of ORIGIN (or *) read answers"},
+    {.id = TLS_CERT,
+     .name = "tls-cert",
+     .arg = "FILE",
+     .help = "exposed addresses of TCP speak TLS with this certificate (PEM)",
+     .complete = COMPLETE_FILE},
+    {.id = TLS_KEY, .name = "tls-key", .arg = "FILE", .help = "its key", .complete = COMPLETE_FILE},
+    {.id = TLS_SELF, .name = "tls-self", .help = "the same with a certificate of our own making, kept in PATH/tls"},
+    {.id = PLAIN, .name = "plain", .help = "expose beyond loopback without TLS: somebody else encrypts"},
+    {.id = REQUIRE_TOKEN, .name = "require-token", .help = "exposed addresses need an access token, also on loopback"},
     {.id = IDLE_EXIT,
      .name = "idle-exit",
      .arg = "S",
@@ -46,6 +55,17 @@ static const struct option_row options[] = {
      .name = "store-idle",
      .arg = "S",
      .help = "close an attached store that nobody uses for S seconds (10)"},
+    {.id = APPEND_INFLIGHT,
+     .name = "append-inflight-bytes",
+     .arg = "N",
+     .help = "take N bytes of S2 appends ahead of the disk (128M)"},
+    {.id = BASIN, .name = "basin", .arg = "NAME", .help = "the store's name as a basin of the S2 API (weir-root)"},
+    {.id = INIT_FILE,
+     .name = "init-file",
+     .arg = "FILE",
+     .help = "have these basins and streams, as s2 lite and s2 apply do",
+     .complete = COMPLETE_FILE},
+    {.id = MEMORY, .name = "memory", .help = "a store that ends with its daemon; PATH becomes a link to it"},
     {.id = LOG,
      .name = "log",
      .arg = "FILE",
@@ -77,7 +97,7 @@ static void free_args(char **args)
     free(args);
 }
 
-/* weird --NAME=VALUE ... -- PATH, in the order given; NULL without memory. */
+/* weird --NAME=VALUE ... -- PATH, in the order given; path may be NULL. NULL without memory. */
 static char **make_args(const struct call *call, const char *path)
 {
     char **args = calloc(call->given_count + 4, sizeof(*args));
@@ -91,7 +111,7 @@ static char **make_args(const struct call *call, const char *path)
             args[n] = NULL;
         n++;
     }
-    ok = ok && (args[n++] = strdup("--")) != NULL && (args[n] = strdup(path)) != NULL;
+    ok = ok && (args[n++] = strdup("--")) != NULL && (!path || (args[n] = strdup(path)) != NULL);
     if (ok)
         return args;
     free_args(args);
@@ -120,12 +140,12 @@ static int exec(struct call *call)
         return call_usage(call, "one operand too many: `%s'", call->operands[1]);
     if (call->operand_count == 0 && call->as_xs)
         return call_usage(call, "PATH is missing");
-    if (call->operand_count == 0) {
+    if (call->operand_count == 0 && !call_has(call, MEMORY)) {
         fallback = default_store();
         if (!fallback)
             return call_failf(call, "neither XDG_DATA_HOME nor HOME is set; name the store");
     }
-    char **args = make_args(call, fallback ? fallback : call->operands[0]);
+    char **args = make_args(call, call->operand_count > 0 ? call->operands[0] : fallback);
     if (!args)
         return call_failf(call, "out of memory");
     run_daemon(args);
@@ -142,7 +162,9 @@ const struct cmd cmd_serve = {
     .operands = "[PATH]",
     .about =
         "Serves the store in directory PATH, which is made when missing, until SIGINT or SIGTERM.\n"
-        "Clients reach it by PATH. Without PATH it is your default store.\n",
+        "Clients reach it by PATH. Without PATH it is your default store.\n"
+        "With --memory the store is new and goes with its daemon; PATH, which must not be there,\n"
+        "becomes a link to it. Without PATH clients come by --expose, or by what the log names.\n",
     .options = options,
     .complete = COMPLETE_DIR,
     .exec = exec,

@@ -188,6 +188,17 @@ static int list(const struct call *call, struct weir *w)
     return rc;
 }
 
+/* A topic's, but it may begin with a digit. */
+static int name_check(const char *name, struct err *err)
+{
+    CLEAN_FREE char *text = strdup(name);
+    if (!text)
+        return err_set(err, -ENOMEM, "out of memory");
+    if (text[0] >= '0' && text[0] <= '9')
+        text[0] = '_';
+    return topic_check(span_str(text), err);
+}
+
 static int check(struct call *call, struct change *c)
 {
     static const size_t most[] = {2, 1, 1, 0};
@@ -199,7 +210,7 @@ static int check(struct call *call, struct change *c)
     if (rc == 0)
         rc = await_option(call, WAIT, WAIT_MS, &c->wait_ms);
     c->name = call_operand(call, 0);
-    if (rc == 0 && c->name && topic_check(span_str(c->name), &err) != 0)
+    if (rc == 0 && c->name && name_check(c->name, &err) != 0)
         rc = call_usage(call, "`%s' is no name: %s", c->name, err.text);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/exchange.h"
+#include "daemon/s2/basins.h"
 
 #define METHODS (HTTP_OPTIONS + 1)
 
@@ -37,6 +38,10 @@ static const struct entry {
      .allow = "GET, HEAD, PUT, DELETE, POST",
      .deep = true},
     {.path = "/version", .methods = {[HTTP_GET] = &route_version}, .allow = "GET, HEAD"},
+    {.path = "/tokens",
+     .methods = {[HTTP_GET] = &route_tokens, [HTTP_POST] = &route_tokens_post},
+     .allow = "GET, HEAD, POST"},
+    {.path = "/tokens/", .methods = {[HTTP_DELETE] = &route_tokens_remove}, .allow = "DELETE"},
     {.path = "/status", .methods = {[HTTP_GET] = &route_status}, .allow = "GET, HEAD"},
     {.path = "/metrics", .methods = {[HTTP_GET] = &route_metrics}, .allow = "GET, HEAD"},
 };
@@ -113,6 +118,56 @@ static bool turned_away(struct daemon *daemon, struct http_req *req)
     return guard_preflight(req, &daemon->guard);
 }
 
+/* --- tokens ------------------------------------------------------------------------------------------- */
+
+/* The S2 API has its own form of errors. */
+static void refuse(struct http_req *req, int code, const struct err *err)
+{
+    CLEAN_BUF body = BUF_INIT;
+    if (code == ERR_AUTH)
+        http_add_field(req, "WWW-Authenticate", "Bearer"); /* without memory the status alone has to do */
+    if (!s2_path(http_path(req))) {
+        reply_err(req, code, err, NULL);
+        return;
+    }
+    s2_error_put(&body, code == ERR_AUTH ? S2_AUTHN : S2_PERMISSION_DENIED, err->text);
+    http_reply(req, reply_status(code), "application/json", buf_span(&body), NULL);
+}
+
+/* Whether the token has the route's operation in the basin that this store is; what topics it has, the route asks. */
+static int check_op(const struct site *site, const struct route *route, const struct grant *grant, struct err *err)
+{
+    const struct basin *basin = grant ? basins_of(site->daemon->basins, site) : NULL;
+    struct span name = basin ? basin_name(basin) : (struct span){0};
+    if (!grant || route->op == AUTH_NONE || route->op == AUTH_EXEC || grant_allows(grant, route->op, name, (struct span){0}))
+        return 0;
+    return err_set(err, ERR_FORBIDDEN, "your access token does not allow to %s here", auth_op_name(route->op));
+}
+
+static bool let_in(const struct site *site, struct http_req *req, const struct route *route, struct grant **grant)
+{
+    struct err err = ERR_INIT;
+    int rc = route->open ? 0 : auth_enter(site->daemon->auth, req, grant, &err);
+    if (rc == 0)
+        rc = check_op(site, route, *grant, &err);
+    if (rc == 0)
+        return true;
+    grant_drop(*grant);
+    refuse(req, rc, &err);
+    return false;
+}
+
+/* A change that was asked for in time is answered; what goes on, or only looks, ends. */
+static void token_over(struct auth_watch *watch)
+{
+    struct exchange *x = (struct exchange *)((char *)watch - offsetof(struct exchange, watch));
+    bool looks = x->req && (http_method(x->req) == HTTP_GET || http_method(x->req) == HTTP_HEAD);
+    if (x->req && (x->answered || looks))
+        http_abort(x->req);
+}
+
+/* --- the way of a request ------------------------------------------------------------------------------ */
+
 static void begin(void *arg, struct http_req *req)
 {
     struct entrance *entrance = arg;
@@ -123,11 +178,14 @@ static void begin(void *arg, struct http_req *req)
     site->requests++;
     if (turned_away(daemon, req))
         return;
-    const struct route *route = find_route(req, &operand);
-    if (!route)
+    const struct route *route =
+        s2_path(http_path(req)) ? s2_route(req, &operand) : find_route(req, &operand);
+    struct grant *grant = NULL;
+    if (!route || !let_in(site, req, route, &grant))
         return;
     struct exchange *x = calloc(1, route->size);
     if (!x) {
+        grant_drop(grant);
         reply_err(req, -ENOMEM, NULL, NULL);
         return;
     }
@@ -138,7 +196,10 @@ static void begin(void *arg, struct http_req *req)
     x->route = route;
     x->req = req;
     x->operand = operand;
+    x->grant = grant;
+    x->watch = (struct auth_watch){.grant = grant, .ended = token_over};
     x->holds = 1;
+    auth_watch(daemon->auth, &x->watch);
     http_set_state(req, x);
     int rc = route->begin(x, &err);
     if (rc < 0)
@@ -148,15 +209,21 @@ static void begin(void *arg, struct http_req *req)
 static size_t body(void *arg, struct http_req *req, struct span bytes)
 {
     struct exchange *x = http_state(req);
+    struct err err = ERR_INIT;
     (void)arg;
-    return x && x->route->body && !x->answered ? x->route->body(x, bytes) : bytes.len;
+    if (x && !x->answered && x->grant && !grant_allows(x->grant, AUTH_NONE, (struct span){0}, (struct span){0})) {
+        err_set(&err, ERR_AUTH, "the access token does not hold any more");
+        x->answered = true;
+        refuse(req, ERR_AUTH, &err);
+    }
+    return x && x->route->body && (!x->answered || x->duplex) ? x->route->body(x, bytes) : bytes.len;
 }
 
 static void end(void *arg, struct http_req *req)
 {
     struct exchange *x = http_state(req);
     (void)arg;
-    if (x && x->route->end && !x->answered)
+    if (x && x->route->end && (!x->answered || x->duplex))
         x->route->end(x);
 }
 
@@ -166,6 +233,7 @@ static void gone(void *arg, struct http_req *req, bool complete)
     (void)arg, (void)complete;
     if (!x)
         return;
+    auth_unwatch(x->daemon->auth, &x->watch);
     x->req = NULL;
     x->entrance = NULL;
     if (x->route->gone)

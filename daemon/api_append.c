@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/frame_json.h"
+#include "base/s2/names.h"
 #include "base/text.h"
 #include "daemon/exchange.h"
 #include "daemon/meta.h"
@@ -204,9 +205,11 @@ static int begin_with(struct append *a, unsigned keys, struct err *err)
     int rc = exchange_operand(x, &a->topic, err);
     a->frame.topic = buf_span(&a->topic);
     if (rc == 0)
-        rc = topic_check(a->frame.topic, err);
+        rc = exchange_query(x, keys, err);
     if (rc == 0)
-        rc = exchange_may_append(exchange_authority(x), a->frame.topic, err);
+        rc = x->query.lines ? s2_stream_name(a->frame.topic, err) : topic_check(a->frame.topic, err);
+    if (rc == 0)
+        rc = exchange_check_append(x, exchange_authority(x), a->frame.topic, err);
     if (rc == 0)
         rc = check_store(x->site, a->frame.topic, err);
     if (rc == 0)
@@ -226,7 +229,7 @@ static int begin_with(struct append *a, unsigned keys, struct err *err)
 
 static int begin(struct exchange *x, struct err *err)
 {
-    return begin_with(append_of(x), KEYS | QUERY_TTL, err);
+    return begin_with(append_of(x), KEYS | QUERY_TTL | QUERY_STREAM_FLAG, err);
 }
 
 static int begin_seed(struct exchange *x, struct err *err)
@@ -235,6 +238,7 @@ static int begin_seed(struct exchange *x, struct err *err)
 }
 
 const struct route route_append = {.size = sizeof(struct append),
+                                   .op = AUTH_APPEND,
                                    .begin = begin,
                                    .body = body,
                                    .end = end,
@@ -242,6 +246,7 @@ const struct route route_append = {.size = sizeof(struct append),
                                    .finish = finish};
 
 const struct route route_seed_append = {.size = sizeof(struct append),
+                                        .op = AUTH_APPEND,
                                         .begin = begin_seed,
                                         .body = body,
                                         .end = end,

@@ -25,6 +25,7 @@ static int begin(struct exchange *x, struct err *err)
 }
 
 const struct route route_batch = {.size = sizeof(struct intake),
+                                  .op = AUTH_APPEND,
                                   .begin = begin,
                                   .body = intake_body,
                                   .end = intake_end,

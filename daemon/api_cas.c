@@ -49,7 +49,10 @@ static int open_blob(struct content *c)
 static int find(struct content *c)
 {
     enum store_place place;
-    int rc = store_content(c->x.site->store, c->digest, &place, &c->bytes, &c->err);
+    int rc = exchange_shows(&c->x, c->digest, &c->err);
+    if (rc < 0)
+        return rc;
+    rc = store_content(c->x.site->store, c->digest, &place, &c->bytes, &c->err);
     if (rc == 0 && place == STORE_INLINE) {
         c->size = c->bytes.len;
         return 0;
@@ -262,7 +265,7 @@ static void content_finish(struct exchange *x)
 }
 
 const struct route route_cas_get = {
-    .size = sizeof(struct content), .begin = begin_get, .finish = content_finish};
+    .size = sizeof(struct content), .op = AUTH_READ, .begin = begin_get, .finish = content_finish};
 
 /* --- POST /cas
  * -------------------------------------------------------------------------------------------- */
@@ -368,6 +371,7 @@ static void post_finish(struct exchange *x)
 }
 
 const struct route route_cas_post = {.size = sizeof(struct post),
+                                     .op = AUTH_APPEND,
                                      .begin = begin_post,
                                      .body = post_body,
                                      .end = post_end,

@@ -147,13 +147,17 @@ static int begin_read(struct exchange *x, struct err *err)
     if (sse)
         take_last_event_id(x);
     struct store_query query = store_query_of(&x->query);
-    if (!x->query.count) {
+    struct pattern_list seen = {0};
+    rc = exchange_narrow(x, &query, &seen);
+    if (rc == 0 && !x->query.count) {
         r->reader.sse = sse;
-        return reader_start(&r->reader, &query, err);
+        rc = reader_start(&r->reader, &query, err);
+    } else if (rc == 0) {
+        rc = store_cursor_open(&r->count.cursor, x->site->store, &query, err);
+        if (rc == 0)
+            count_start(&r->count);
     }
-    rc = store_cursor_open(&r->count.cursor, x->site->store, &query, err);
-    if (rc == 0)
-        count_start(&r->count);
+    pattern_finish(&seen);
     return rc;
 }
 
@@ -176,7 +180,7 @@ static void read_finish(struct exchange *x)
 }
 
 const struct route route_read = {
-    .size = sizeof(union read), .begin = begin_read, .gone = read_gone, .finish = read_finish};
+    .size = sizeof(union read), .op = AUTH_READ, .begin = begin_read, .gone = read_gone, .finish = read_finish};
 
 /* --- GET /last, /last/PATTERN, /head/TOPIC
  * ------------------------------------------------------------ */
@@ -203,10 +207,16 @@ static int begin_last(struct exchange *x, struct err *err)
     };
     r->object = query.last == 1 && !query.follow;
     r->need_some = !query.follow;
-    return reader_start(r, &query, err);
+    struct pattern_list seen = {0};
+    rc = exchange_narrow(x, &query, &seen);
+    if (rc == 0)
+        rc = reader_start(r, &query, err);
+    pattern_finish(&seen);
+    return rc;
 }
 
 const struct route route_last = {.size = sizeof(struct reader),
+                                 .op = AUTH_READ,
                                  .begin = begin_last,
                                  .gone = reader_gone,
                                  .finish = reader_finish};
@@ -232,6 +242,8 @@ static struct get *get_of_job(struct job *job)
 static long take_frame(void *arg, const struct store_item *item)
 {
     struct get *g = arg;
+    if (!exchange_allows(&g->x, AUTH_READ, item->frame->topic))
+        return ERR_NOT_FOUND;
     return frame_json(&g->json, item->frame, g->flags);
 }
 
@@ -281,7 +293,7 @@ static void get_finish(struct exchange *x)
 }
 
 const struct route route_get = {
-    .size = sizeof(struct get), .begin = begin_get, .finish = get_finish};
+    .size = sizeof(struct get), .op = AUTH_READ, .begin = begin_get, .finish = get_finish};
 
 /* --- DELETE /ID
  * ------------------------------------------------------------------------------------------ */
@@ -289,6 +301,9 @@ const struct route route_get = {
 struct removal {
     struct exchange x;
     struct submission submission;
+    struct job job; /* looks whether the token has the frame's topic */
+    int result;
+    struct err err;
 };
 
 static void removed(struct submission *submission)
@@ -302,6 +317,36 @@ static void removed(struct submission *submission)
     exchange_drop(&r->x);
 }
 
+static void remove_it(struct removal *r)
+{
+    r->submission.after = removed;
+    exchange_hold(&r->x);
+    submit_op(&r->x.site->source, &r->submission);
+}
+
+static long look_at_topic(void *arg, const struct store_item *item)
+{
+    const struct removal *r = arg;
+    return exchange_allows(&r->x, AUTH_TRIM, item->frame->topic) ? 0 : ERR_NOT_FOUND;
+}
+
+static void look_work(struct job *job)
+{
+    struct removal *r = (struct removal *)((char *)job - offsetof(struct removal, job));
+    r->result = store_get(r->x.site->store, r->submission.op.id, look_at_topic, r, &r->err);
+}
+
+/* One that is not there and one that is not the token's are the same to who asks. */
+static void look_after(struct job *job)
+{
+    struct removal *r = (struct removal *)((char *)job - offsetof(struct removal, job));
+    if (r->result == 0)
+        remove_it(r);
+    else
+        exchange_fail(&r->x, r->result, &r->err, NULL);
+    exchange_drop(&r->x);
+}
+
 static int begin_remove(struct exchange *x, struct err *err)
 {
     struct removal *r = (struct removal *)x;
@@ -311,10 +356,14 @@ static int begin_remove(struct exchange *x, struct err *err)
         return rc;
     op->kind = STORE_REMOVE;
     op->authority = exchange_authority(x);
-    r->submission.after = removed;
+    if (!exchange_is_narrow(x)) {
+        remove_it(r);
+        return 0;
+    }
     exchange_hold(x);
-    submit_op(&x->site->source, &r->submission);
+    r->job = (struct job){.work = look_work, .after = look_after};
+    exchange_job(x, &r->job);
     return 0;
 }
 
-const struct route route_remove = {.size = sizeof(struct removal), .begin = begin_remove};
+const struct route route_remove = {.size = sizeof(struct removal), .op = AUTH_TRIM, .begin = begin_remove};

@@ -10,6 +10,7 @@
 #include "daemon/exchange.h"
 #include "daemon/feed.h"
 #include "daemon/run/programs.h"
+#include "daemon/s2/s2_stats.h"
 #include "daemon/stores.h"
 
 static int begin_version(struct exchange *x, struct err *err)
@@ -20,7 +21,7 @@ static int begin_version(struct exchange *x, struct err *err)
     return 0;
 }
 
-const struct route route_version = {.size = sizeof(struct exchange), .begin = begin_version};
+const struct route route_version = {.size = sizeof(struct exchange), .open = true, .begin = begin_version};
 
 /* --- figures
  * ------------------------------------------------------------------------------------------ */
@@ -86,6 +87,8 @@ static int put_work(struct buf *out, const struct site *site)
 {
     size_t open, attached = stores_count(site->daemon->stores, &open);
     int rc = buf_addf(out, ",\"programs\":%zu", programs_count(site->programs));
+    if (rc == 0 && site->daemon->options->memory)
+        rc = buf_add_str(out, ",\"memory\":true");
     if (rc == 0 && !site->name[0])
         rc = buf_addf(out, ",\"stores\":{\"attached\":%zu,\"open\":%zu}", attached, open);
     return rc;
@@ -159,7 +162,7 @@ static void finish(struct exchange *x)
 }
 
 const struct route route_status = {
-    .size = sizeof(struct figures), .begin = begin_status, .finish = finish};
+    .size = sizeof(struct figures), .op = AUTH_ACCOUNT_METRICS, .begin = begin_status, .finish = finish};
 
 /* --- GET /metrics
  * ---------------------------------------------------------------------------------------- */
@@ -198,7 +201,7 @@ static int put_metrics(struct buf *out, const struct site *site, const struct st
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(metrics) / sizeof(metrics[0]); i++)
         rc = put_metric(out, &metrics[i]);
-    return rc;
+    return rc == 0 ? s2_stats_put(out) : rc;
 }
 
 static void metrics_after(struct job *job)
@@ -215,4 +218,4 @@ static int begin_metrics(struct exchange *x, struct err *err)
 }
 
 const struct route route_metrics = {
-    .size = sizeof(struct figures), .begin = begin_metrics, .finish = finish};
+    .size = sizeof(struct figures), .op = AUTH_ACCOUNT_METRICS, .begin = begin_metrics, .finish = finish};

@@ -10,6 +10,7 @@
 #include "daemon/feed.h"
 #include "daemon/purge.h"
 #include "daemon/run/programs.h"
+#include "daemon/s2/s2.h"
 #include "daemon/sweep.h"
 
 #define DRAIN_MS 2000 /* answers under way at the end get this long */
@@ -74,6 +75,56 @@ static int start_listening(struct attached *a, struct err *err)
     return listen_unix_at(&a->listener, &options, store_dirfd(a->site.store), "sock", err);
 }
 
+/* --- uses ------------------------------------------------------------------------------------------- */
+
+/* Each is told once; what it does may bring new ones, which come to the end. */
+static void tell_uses(struct attached *a, const struct err *err)
+{
+    struct attached_use *use = a->uses;
+    a->uses = NULL;
+    while (use) {
+        struct attached_use *next = use->next;
+        a->users += !err;
+        use->opened(use, a, err);
+        use = next;
+    }
+}
+
+static void fail_uses(struct attached *a, int code, const char *why)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, code, "%s", why);
+    tell_uses(a, &err);
+}
+
+void attached_use(struct attached *a, struct attached_use *use)
+{
+    struct err err = ERR_INIT;
+    a->used_ms = uv_now(a->daemon->loop);
+    if (a->leaving || a->daemon->ending) {
+        err_set(&err, a->leaving ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "the store is being closed");
+        use->opened(use, a, &err);
+        return;
+    }
+    if (a->state == ATTACHED_OPEN) {
+        a->users++;
+        use->opened(use, a, NULL);
+        return;
+    }
+    struct attached_use **end = &a->uses;
+    while (*end)
+        end = &(*end)->next;
+    *end = use;
+    use->next = NULL;
+    attached_open(a);
+}
+
+void attached_release(struct attached *a)
+{
+    a->users--;
+    a->used_ms = uv_now(a->daemon->loop);
+}
+
 /* --- opening ---------------------------------------------------------------------------------------- */
 
 static struct attached *attached_of(struct job *job)
@@ -130,6 +181,7 @@ static void open_failed(struct attached *a)
     log_say(a->daemon->log, LOG_ERROR, "stores", "store=%s not_open=\"%s\"", a->name, a->err.text);
     if (a->state == ATTACHED_OPEN)
         attached_close(a); /* it is open, but cannot be served */
+    tell_uses(a, &a->err);
     if (a->opened)
         a->opened(a, &a->err);
 }
@@ -147,6 +199,7 @@ static void opened(struct job *job)
         open_failed(a);
     } else {
         admit_queue(a);
+        tell_uses(a, NULL);
         if (a->opened)
             a->opened(a, NULL);
     }
@@ -174,9 +227,11 @@ static void closed(struct job *job)
     if (a->result < 0)
         log_say(a->daemon->log, LOG_ERROR, "stores", "store=%s not_removed=\"%s\"", a->name,
                 a->err.text);
-    if (a->leaving || a->daemon->ending)
+    if (a->leaving || a->daemon->ending) {
         turn_away(a);
-    bool wanted = a->queued > 0; /* somebody came meanwhile */
+        fail_uses(a, a->leaving ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "the store was closed");
+    }
+    bool wanted = a->queued > 0 || a->uses; /* somebody came meanwhile */
     if (a->closed)
         a->closed(a); /* frees one that leaves, for which nobody waits any more */
     if (wanted)
@@ -186,7 +241,7 @@ static void closed(struct job *job)
 static bool is_quiet(const struct attached *a)
 {
     return a->site.entrances[HTTP_VIA_UNIX].door.connections == 0 && a->site.exchanges == 0 &&
-           a->site.source.pending == 0 && !sweep_busy(a->site.sweep);
+           a->users == 0 && a->site.source.pending == 0 && !sweep_busy(a->site.sweep);
 }
 
 static void programs_stopped(void *arg)
@@ -196,6 +251,7 @@ static void programs_stopped(void *arg)
     a->site.programs = NULL;
     if (a->site.feed)
         feed_end(a->site.feed);
+    s2_site_ends(&a->site);
     http_end(a->daemon->http, &a->site.entrances[HTTP_VIA_UNIX].door);
     a->cut_ms = uv_now(a->daemon->loop) + DRAIN_MS;
 }
@@ -222,10 +278,12 @@ void attached_close(struct attached *a)
         programs_stopped(a);
 }
 
-bool attached_tick(struct attached *a, uint64_t now_ms)
+bool attached_tick(struct attached *a, uint64_t now_ms, uint64_t idle_ms)
 {
-    if (a->state == ATTACHED_STOPPING && !a->site.programs && now_ms >= a->cut_ms)
+    if (a->state == ATTACHED_STOPPING && !a->site.programs && now_ms >= a->cut_ms) {
         http_cut(a->daemon->http, &a->site.entrances[HTTP_VIA_UNIX].door);
+        s2_site_cut(&a->site);
+    }
     if (a->state == ATTACHED_STOPPING && !a->site.programs && is_quiet(a)) {
         site_stop(&a->site);
         close_files(a);
@@ -236,7 +294,7 @@ bool attached_tick(struct attached *a, uint64_t now_ms)
         return false;
     if (!a->started || !is_quiet(a) || programs_count(a->site.programs) > 0)
         a->used_ms = now_ms;
-    else if (now_ms - a->used_ms >= (uint64_t)a->daemon->options->store_idle_s * 1000)
+    else if (now_ms - a->used_ms >= idle_ms)
         attached_close(a);
     return a->state == ATTACHED_STOPPING;
 }

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "daemon/guarded.h"
+#include "daemon/s2/basins.h"
 
 void exchange_hold(struct exchange *x)
 {
@@ -21,6 +22,7 @@ void exchange_drop(struct exchange *x)
         x->route->finish(x);
     query_finish(&x->query);
     free(x->origin);
+    grant_drop(x->grant);
     x->site->exchanges--;
     free(x);
 }
@@ -40,7 +42,60 @@ int exchange_operand(struct exchange *x, struct buf *out, struct err *err)
 
 enum authority exchange_authority(const struct exchange *x)
 {
-    return x->entrance ? x->entrance->authority : AUTHORITY_NONE;
+    const struct basin *basin = x->grant ? basins_of(x->daemon->basins, x->site) : NULL;
+    struct span name = basin ? basin_name(basin) : (struct span){0};
+    if (grant_allows(x->grant, AUTH_EXEC, name, (struct span){0}))
+        return AUTHORITY_EXEC;
+    return x->entrance && !x->grant ? x->entrance->authority : AUTHORITY_NONE;
+}
+
+bool exchange_allows(const struct exchange *x, enum auth_op op, struct span topic)
+{
+    return !x->grant || (topic.len > 0 && grant_allows(x->grant, op, (struct span){0}, topic));
+}
+
+int exchange_check(const struct exchange *x, enum auth_op op, struct span topic, struct err *err)
+{
+    if (exchange_allows(x, op, topic))
+        return 0;
+    return err_set(err, ERR_FORBIDDEN, "your access token does not allow to %s %.*s", auth_op_name(op), SPAN_ARG(topic));
+}
+
+bool exchange_is_narrow(const struct exchange *x)
+{
+    return !grant_sees_all(x->grant);
+}
+
+int exchange_narrow(const struct exchange *x, struct store_query *query, struct pattern_list *room)
+{
+    if (!exchange_is_narrow(x))
+        return 0;
+    const struct auth_set *set = &grant_scope(x->grant)->sets[AUTH_STREAMS];
+    if (query->stream.len > 0) {
+        if (auth_set_has(set, query->stream))
+            return 0;
+        *room = (struct pattern_list){0};
+        query->stream = (struct span){0};
+    } else {
+        const struct pattern_list all = PATTERN_ALL;
+        int rc = auth_set_patterns(set, query->topics ? query->topics : &all, room);
+        if (rc < 0)
+            return rc;
+    }
+    query->topics = room;
+    return 0;
+}
+
+static bool is_readable(void *arg, const struct frame *frame)
+{
+    return exchange_allows(arg, AUTH_READ, frame->topic);
+}
+
+int exchange_shows(const struct exchange *x, const uint8_t digest[static DIGEST_SIZE], struct err *err)
+{
+    if (!exchange_is_narrow(x))
+        return 0;
+    return store_shows(x->site->store, digest, is_readable, (void *)(uintptr_t)x, err);
 }
 
 void exchange_fail(struct exchange *x, int code, const struct err *err, const char *extra)
@@ -125,4 +180,10 @@ int exchange_origin(struct exchange *x, struct span *out, struct err *err)
 int exchange_may_append(enum authority authority, struct span topic, struct err *err)
 {
     return guarded_check(authority, topic, err);
+}
+
+int exchange_check_append(const struct exchange *x, enum authority authority, struct span topic, struct err *err)
+{
+    int rc = exchange_check(x, AUTH_APPEND, topic, err);
+    return rc == 0 ? exchange_may_append(authority, topic, err) : rc;
 }

@@ -8,6 +8,7 @@
 #ifndef DAEMON_EXCHANGE_H
 #define DAEMON_EXCHANGE_H
 
+#include "daemon/auth/auth.h"
 #include "daemon/site.h"
 #include "daemon/pool.h"
 #include "daemon/query.h"
@@ -18,6 +19,9 @@ struct exchange;
 /** What a route does. begin is needed; the others where they have something to do. */
 struct route {
     size_t size; /**< of its struct, which begins with a struct exchange and is zeroed at first */
+    enum auth_op op; /**< the right it needs in the site's basin, as far as the route alone says; a route of the S2 API asks by
+                          s2_enter instead */
+    bool open;       /**< it needs no token at all */
     /** The head is there. Replies, now or later, or waits for the body. An error is answered for
      * it. */
     int (*begin)(struct exchange *x, struct err *err);
@@ -39,8 +43,11 @@ struct exchange {
     struct span operand;  /**< the path behind the route's, raw; as long as req is there */
     struct query query;
     char *origin; /**< text of the entrance's origin, or NULL */
+    struct grant *grant; /**< what its token lets it do; NULL = what its entrance allows */
+    struct auth_watch watch; /**< ends it with its token */
     unsigned holds;
     bool answered;
+    bool duplex; /**< set by the route: its body goes on coming to it though its answer began (see http_is_duplex) */
 };
 
 void exchange_hold(struct exchange *x);
@@ -56,7 +63,22 @@ static inline bool exchange_open(const struct exchange *x)
 int exchange_query(struct exchange *x, unsigned keys, struct err *err);
 /** Decodes the operand. ERR_INVALID, -ENOMEM. */
 int exchange_operand(struct exchange *x, struct buf *out, struct err *err);
+/** What frames of this request may do: exec where its entrance or its token grants that. While x->req is there. */
 enum authority exchange_authority(const struct exchange *x);
+
+/* --- what its token has, for routes over frames; any thread, as long as the exchange is held ---------------- */
+
+/** Whether the token has the operation on this topic (not empty). */
+bool exchange_allows(const struct exchange *x, enum auth_op op, struct span topic);
+/** The same as an error: ERR_FORBIDDEN. */
+int exchange_check(const struct exchange *x, enum auth_op op, struct span topic, struct err *err);
+/** Whether the token sees some topics only. */
+bool exchange_is_narrow(const struct exchange *x);
+/** Leaves of a query's topics those that the token has. `room` is made where it is needed and must stay until the cursor is open; finished by
+ * the caller (pattern_finish) in any case. -ENOMEM. */
+int exchange_narrow(const struct exchange *x, struct store_query *query, struct pattern_list *room);
+/** Whether the token may see this content: a frame that it may read names it. ERR_NOT_FOUND. May block. */
+int exchange_shows(const struct exchange *x, const uint8_t digest[static DIGEST_SIZE], struct err *err);
 
 /** Answers; nothing happens when that is no longer wanted. */
 void exchange_fail(struct exchange *x, int code, const struct err *err, const char *extra);
@@ -81,6 +103,8 @@ int exchange_origin(struct exchange *x, struct span *out, struct err *err);
 
 /** May a caller with this authority append to the topic? ERR_FORBIDDEN. */
 int exchange_may_append(enum authority authority, struct span topic, struct err *err);
+/** The same, and has the request's token the topic? Any thread; authority: that of exchange_authority. ERR_FORBIDDEN. */
+int exchange_check_append(const struct exchange *x, enum authority authority, struct span topic, struct err *err);
 
 /* The routes. */
 extern const struct route route_read, route_last, route_get, route_remove; /* api_read.c */
@@ -92,6 +116,7 @@ extern const struct route route_eval, route_pipe;                          /* ap
 extern const struct route route_export;                                    /* api_export.c */
 extern const struct route route_groups, route_groups_put, route_groups_remove,
     route_groups_post;                                                     /* api_groups*.c */
+extern const struct route route_tokens, route_tokens_post, route_tokens_remove; /* auth/api_auth.c */
 extern const struct route route_version, route_status, route_metrics;      /* api_status.c */
 
 /** What the HTTP server calls; its arg is the struct entrance. */

@@ -16,7 +16,7 @@ int guarded_check(enum authority authority, struct span topic, struct err *err)
     for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++)
         if (begins_with(topic, guarded[i]))
             return err_set(err, ERR_FORBIDDEN,
-                           "topics under %.*s are appended to over the store's own socket only",
+                           "topics under %.*s are appended to over the store's own socket only, or with an access token for exec",
                            (int)strlen(guarded[i]) - 1, guarded[i]);
     return 0;
 }

@@ -171,8 +171,12 @@ void log_frame(struct log *log, const struct frame *frame)
     int len =
         snprintf(line, sizeof(line), "%s%s.%03u %s %.*s\n", log->journal ? "<6>" : "", log->clock,
                  (unsigned)(ms % 1000), id + ID_TEXT_LEN - 5, SPAN_ARG(frame->topic));
-    if (len > 0 && (size_t)len < sizeof(line))
-        add_line(log, line, (size_t)len);
+    if (len <= 0 || (size_t)len >= sizeof(line))
+        return;
+    for (int i = 0; i < len - 1; i++) /* names of streams may hold anything */
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = ' ';
+    add_line(log, line, (size_t)len);
 }
 
 /* --- life

@@ -10,12 +10,17 @@
 #include "base/text.h"
 #include "daemon/exchange.h"
 #include "daemon/feed.h"
+#include "daemon/http/tls.h"
 #include "daemon/run/programs.h"
 #include "daemon/run/spawn.h"
+#include "daemon/s2/basins.h"
+#include "daemon/s2/empty.h"
+#include "daemon/s2/init_apply.h"
 #include "daemon/serve/serve.h"
 #include "daemon/site.h"
 #include "daemon/stores.h"
 #include "daemon/systemd.h"
+#include "daemon/tls_open.h"
 
 #define DRAIN_MS 3000 /* answers under way at the end get this long */
 #define IDLE_LOOK_MS 1000
@@ -97,7 +102,7 @@ static void accepted(void *arg, int fd, enum http_via via)
 static bool full(void *arg)
 {
     const struct daemon *d = arg;
-    return http_full(d->http);
+    return d->starting || http_full(d->http);
 }
 
 static void add_listener(struct daemon *d, struct listener *listener)
@@ -131,7 +136,7 @@ static int take_systemd(struct daemon *d, const struct listen_options *options, 
 static int listen_all(struct daemon *d, struct err *err)
 {
     const struct listen_options options = {
-        .loop = d->loop, .accepted = accepted, .full = full, .arg = d};
+        .loop = d->loop, .accepted = accepted, .full = full, .anywhere = options_anywhere(d->options), .arg = d};
     struct listener *listener;
     int rc = site_listen(d->root, err);
     for (unsigned i = 0; rc == 0 && i < d->options->expose_count; i++) {
@@ -172,6 +177,7 @@ static void one_ended(void *arg)
         return;
     serve_end(d->root->serve);
     feed_end(d->root->feed);
+    s2_site_ends(d->root);
     http_shutdown(d->http, DRAIN_MS, drained, life);
 }
 
@@ -254,7 +260,11 @@ static int start_programs(struct daemon *d, struct err *err)
     int rc = runner_create(&d->runner, d->loop, d->log, err);
     if (rc == 0)
         rc = programs_start(d->root, NULL, NULL, err);
-    return rc == 0 ? stores_start(&d->stores, d->root, err) : rc;
+    if (rc == 0)
+        rc = stores_start(&d->stores, d->root, err);
+    return rc == 0 ? basins_create(&d->basins, d->root,
+                                   d->options->basin ? d->options->basin : OPTIONS_BASIN, err)
+                   : rc;
 }
 
 static int serve_frames(struct daemon *d, struct err *err)
@@ -281,16 +291,31 @@ static int open_all(struct life *life, struct err *err)
     if (rc == 0)
         rc = site_start(&life->root, err);
     if (rc == 0)
+        rc = auth_create(&d->auth, d->root, err);
+    if (rc == 0)
         rc = http_create(&d->http, d->loop, &http, err);
     if (rc == 0)
         rc = listen_all(d, err);
+    if (rc == 0)
+        rc = tls_open(d, err);
+    if (rc == 0)
+        rc = auth_listens(d->auth, d->addresses, err);
+    if (rc == 0 && d->options->require_token)
+        auth_close(d->auth);
     d->guard = (struct guard){
-        .addresses = d->addresses, .host = d->options->host, .cors = d->options->cors};
+        .addresses = d->addresses, .names = d->tls ? tls_names(d->tls) : NULL, .host = d->options->host, .cors = d->options->cors};
     if (rc == 0)
         rc = announce(d, err);
     if (rc == 0)
         rc = start_programs(d, err);
-    return rc == 0 ? serve_frames(d, err) : rc;
+    if (rc == 0)
+        rc = serve_frames(d, err);
+    if (rc == 0 && d->options->init)
+        rc = init_apply(d, d->options->init, err);
+    if (rc == 0)
+        rc = empties_create(&d->empties, d, err);
+    d->starting = false;
+    return rc;
 }
 
 static void start_handles(struct life *life)
@@ -332,12 +357,14 @@ static void settle(struct life *life)
     struct daemon *d = &life->daemon;
     http_destroy(d->http);
     d->http = NULL;
+    empties_destroy(d->empties);
     serve_destroy(d->root->serve);
     programs_destroy(d->root->programs);
     stores_destroy(d->stores);
     runner_destroy(d->runner);
     while (d->submit.pending > 0)
         uv_run(&life->loop, UV_RUN_ONCE);
+    basins_destroy(d->basins);
     site_stop(d->root);
     uv_walk(&life->loop, close_handle, NULL);
     uv_run(&life->loop, UV_RUN_DEFAULT);
@@ -348,6 +375,8 @@ static void close_all(struct life *life)
     struct daemon *d = &life->daemon;
     stop_listening(d);
     settle(life);
+    tls_destroy(d->tls);
+    auth_destroy(d->auth);
     site_close(d->root);
     site_finish(d->root);
     store_workers_destroy(d->workers);
@@ -362,10 +391,12 @@ int loop_serve(const struct options *options, struct log *log, struct err *err)
         return err_set(err, -ENOMEM, "no memory to start");
     struct daemon *d = &life->daemon;
     d->options = options;
+    d->append_gate.limit = options->append_inflight;
     d->log = log;
     d->loop = &life->loop;
     d->root = &life->root;
     d->started_us = time_mono_us();
+    d->starting = true;
     pool_prepare();
     int rc = uv_loop_init(&life->loop);
     if (rc < 0) {
@@ -381,6 +412,11 @@ int loop_serve(const struct options *options, struct log *log, struct err *err)
             uv_run(&life->loop, UV_RUN_DEFAULT);
         site_mark(d->root, "xs.stop", (struct span){0}, NULL);
         feed_published(d->root->feed);
+    } else if (d->stores) { /* what has been opened ends in order, too */
+        stop(life);
+        while (!life->drained)
+            uv_run(&life->loop, UV_RUN_DEFAULT);
+        site_mark(d->root, "xs.stop", (struct span){0}, NULL);
     }
     close_all(life);
     free(life);

@@ -10,8 +10,10 @@
 #include "daemon/http/listen.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/memory.h"
 #include "daemon/options.h"
 #include "daemon/run/spawn.h"
+#include "daemon/s2/init_file.h"
 
 /* With --ready-fd: the store is another process's, which whoever started us may wait for. */
 #define EXIT_LOCKED 75
@@ -56,6 +58,33 @@ static int serve(const struct options *options)
     return rc < 0 ? fail(options, &err) : 0;
 }
 
+/* In a directory of its own, which goes with us. */
+static int serve_memory(const struct options *options)
+{
+    struct err err = ERR_INIT;
+    struct memory memory;
+    struct options mine = *options;
+    if (memory_make(&memory, options->path, &err) < 0)
+        return fail(options, &err);
+    mine.path = memory.path;
+    int status = serve(&mine);
+    memory_remove(&memory);
+    return status;
+}
+
+static int start(const struct options *options)
+{
+    struct err err = ERR_INIT;
+    struct init_file init = {0};
+    struct options mine = *options;
+    if (options->init_path && init_file_read(&init, options->init_path, &err) < 0)
+        return fail(options, &err);
+    mine.init = options->init_path ? &init : NULL;
+    int status = options->memory ? serve_memory(&mine) : serve(&mine);
+    init_file_finish(&init);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -72,7 +101,7 @@ int main(int argc, char **argv)
         return supervisor_main(options.supervisor_fd);
     prepare();
     for (unsigned i = 0; i < options.expose_count; i++) /* before anything is made */
-        if (listen_check(options.expose[i], false, &err) < 0)
+        if (listen_check(options.expose[i], options_anywhere(&options), &err) < 0)
             return fail(&options, &err);
     for (unsigned i = 0; i < options.http_count; i++)
         if (listen_check(options.http[i], true, &err) < 0)
@@ -81,5 +110,5 @@ int main(int argc, char **argv)
         return fail(&options, &err);
     if (options.verify)
         return check_verify(options.path, &err) < 0 ? fail(&options, &err) : 0;
-    return options.repair ? 0 : serve(&options);
+    return options.repair ? 0 : start(&options);
 }

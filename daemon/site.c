@@ -168,7 +168,7 @@ static void accepted(void *arg, int fd, enum http_via via)
 static bool full(void *arg)
 {
     const struct site *site = arg;
-    return http_full(site->daemon->http);
+    return site->daemon->starting || http_full(site->daemon->http);
 }
 
 int site_listen(struct site *site, struct err *err)

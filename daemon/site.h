@@ -20,6 +20,8 @@
 struct feed;
 struct groups;
 struct programs;
+struct s2_request;
+struct s2_watch;
 struct serve;
 struct site;
 struct sweep;
@@ -58,6 +60,8 @@ struct site {
     struct listener *socket;
     uint64_t requests;
     size_t exchanges; /**< requests, and work for them, that are not over */
+    struct s2_watch *s2_watches;     /**< reads that end with their topic */
+    struct s2_request *s2_requests;  /**< requests of the S2 API at work in it */
 };
 
 /**

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/json.h"
 #include "base/topic.h"
@@ -14,15 +15,15 @@
 #define TICK_SOON_MS 10
 #define ACTIVE_KEPT 20
 #define OPENING_MAX 2 /* at a time: the pool serves readers, too */
-
-enum leaving { LEAVE_QUIETLY, LEAVE_REPLACED, LEAVE_TERM, LEAVE_DELETE };
+#define OPEN_FILES 32 /* an open store has about a dozen descriptors, a third of all are for stores */
+#define IDLE_CROWDED_MS 100
 
 /* A store that is asked for or there. */
 struct entry {
     struct attached *attached;
     bool confirmed;  /* `active` was told, now or in an earlier life */
     bool told;       /* what it was asked for last was answered */
-    enum leaving end;
+    enum stores_end end;
     struct frame_id cause; /* the frame it leaves for */
     struct entry *next;
 };
@@ -32,11 +33,11 @@ struct stores {
     struct emit *out;
     struct pump *watch;
     struct stores_scan scan;
-    struct job job;
-    bool scanning;
+    struct stores_listener listener;
     struct entry *entries;
     size_t opening; /* at the start: of those not opened yet */
     uv_timer_t timer;
+    size_t open_most; /* with more of them open, idle ones are closed at once */
     bool stopping;
     void (*stopped)(void *arg);
     void *arg;
@@ -106,6 +107,13 @@ static void tick_in(struct stores *stores, uint64_t ms)
         uv_timer_start(&stores->timer, tick, ms, 0);
 }
 
+static bool is_crowded(const struct stores *stores)
+{
+    size_t open;
+    stores_count(stores, &open);
+    return open > stores->open_most;
+}
+
 /* --- entries ------------------------------------------------------------------------------------------ */
 
 static struct entry *find(struct stores *stores, struct span name)
@@ -150,18 +158,37 @@ static void store_closed(struct attached *attached)
     static const char *const events[] = {NULL, "replaced", "fin.term", "fin.deleted"};
     if (events[e->end])
         tell(stores, e, events[e->end], NULL);
+    if (stores->listener.gone)
+        stores->listener.gone(stores->listener.arg, attached, e->end);
     drop(stores, e);
     open_next(stores);
 }
 
-static void leave(struct entry *e, enum leaving end, struct frame_id cause)
+static void leave(struct entry *e, enum stores_end end, struct frame_id cause)
 {
     e->end = end;
     e->cause = cause;
     e->attached->leaving = true;
-    e->attached->purge = end == LEAVE_DELETE;
-    tick_in(stores_of(e), TICK_SOON_MS);
+    e->attached->purge = end == STORES_END_DELETE;
+    struct stores *stores = stores_of(e);
+    tick_in(stores, TICK_SOON_MS);
+    if (stores->listener.leaving)
+        stores->listener.leaving(stores->listener.arg, e->attached, end, cause);
     attached_close(e->attached);
+}
+
+static void told_active(struct stores *stores, struct entry *e)
+{
+    tell(stores, e, "active", NULL);
+    e->confirmed = true;
+    if (stores->listener.active)
+        stores->listener.active(stores->listener.arg, e->attached);
+}
+
+static void told_invalid(struct stores *stores, struct span name, struct frame_id of, const char *why)
+{
+    if (stores->listener.invalid)
+        stores->listener.invalid(stores->listener.arg, name, of, why);
 }
 
 /* The one that stood there before gives way to the one that is open now. */
@@ -169,7 +196,7 @@ static void replace(struct stores *stores, const struct entry *e)
 {
     for (struct entry *old = stores->entries; old; old = old->next)
         if (old != e && !old->attached->leaving && !strcmp(old->attached->name, e->attached->name)) {
-            leave(old, LEAVE_REPLACED, e->attached->created);
+            leave(old, STORES_END_REPLACED, e->attached->created);
             return;
         }
 }
@@ -178,20 +205,22 @@ static void store_opened(struct attached *attached, const struct err *err)
 {
     struct entry *e = attached->arg;
     struct stores *stores = stores_of(e);
+    if (is_crowded(stores))
+        tick_in(stores, TICK_SOON_MS);
     if (e->told) /* opened again, by a connection */
         return;
     e->told = true;
+    stores->opening -= attached->kept; /* else a request opened it, before its turn */
     attached->kept = false;
-    stores->opening--;
     if (attached->leaving)
         return;
     if (!err) {
-        tell(stores, e, "active", NULL);
-        e->confirmed = true;
+        told_active(stores, e);
         replace(stores, e);
     } else if (!e->confirmed) {
         tell(stores, e, "invalid", err->text);
-        leave(e, LEAVE_QUIETLY, ID_MIN);
+        told_invalid(stores, span_str(attached->name), attached->created, err->text);
+        leave(e, STORES_END_QUIET, ID_MIN);
     }
     open_next(stores);
 }
@@ -233,6 +262,7 @@ static void refuse(struct stores *stores, const struct stores_ask *ask, const ch
                                   .key = "error",
                                   .value = why,
                                   .ttl = {.kind = TTL_FOREVER}});
+    told_invalid(stores, ask->name, ask->id, why);
 }
 
 /* A newer create while an older one of the name has not been answered: the older is dropped. */
@@ -248,7 +278,7 @@ static void create(struct stores *stores, const struct stores_ask *ask)
         span_is(buf_span(&path), was->attached->site.path)) {
         was->attached->created = ask->id; /* the very same: nothing is closed for it */
         if (was->told)
-            tell(stores, was, "active", NULL);
+            told_active(stores, was);
         return;
     }
     if (!add(stores, ask, false))
@@ -266,7 +296,7 @@ static void take_ask(struct stores *stores, const struct stores_ask *ask)
     case STORES_TERM:
     case STORES_DELETE:
         for (; e; e = find(stores, ask->name))
-            leave(e, ask->event == STORES_TERM ? LEAVE_TERM : LEAVE_DELETE, ask->id);
+            leave(e, ask->event == STORES_TERM ? STORES_END_TERM : STORES_END_DELETE, ask->id);
         break;
     default:
         break;
@@ -294,14 +324,16 @@ static bool seen(void *arg, const struct frame *frame)
 static void look(struct stores *stores)
 {
     uint64_t now = uv_now(stores->root->daemon->loop);
-    bool soon = false;
+    bool crowded = is_crowded(stores), soon = crowded;
+    uint64_t idle_ms = (uint64_t)stores->root->daemon->options->store_idle_s * 1000;
+    if (crowded && idle_ms > IDLE_CROWDED_MS)
+        idle_ms = IDLE_CROWDED_MS;
     for (struct entry *e = stores->entries, *next; e; e = next) {
         next = e->next;
-        soon |= attached_tick(e->attached, now);
+        soon |= attached_tick(e->attached, now, idle_ms);
     }
     soon |= stores->stopping;
-    if (stores->stopping && !stores->scanning && !stores->entries &&
-        emit_pending(stores->out) == 0) {
+    if (stores->stopping && !stores->entries && emit_pending(stores->out) == 0) {
         uv_timer_stop(&stores->timer);
         stores->stopped(stores->arg);
         return;
@@ -323,7 +355,7 @@ static void open_known(struct stores *stores)
     while (stores_scan_next(&stores->scan, &at, &ask)) {
         struct entry *e = ask.fault[0] ? NULL : add(stores, &ask, !ask.pending);
         if (e && ask.event == STORES_DELETE)
-            leave(e, LEAVE_DELETE, ask.cause);
+            leave(e, STORES_END_DELETE, ask.cause);
         else if (ask.fault[0] && ask.pending)
             refuse(stores, &ask, ask.fault);
     }
@@ -347,28 +379,17 @@ static int watch(struct stores *stores, struct err *err)
     return rc;
 }
 
-static struct stores *stores_of_job(struct job *job)
+/* What there is according to the log, and from then on what is asked for. */
+static void begin(struct stores *stores)
 {
-    return (struct stores *)((char *)job - offsetof(struct stores, job));
-}
-
-static void scan_work(struct job *job)
-{
-    struct stores *stores = stores_of_job(job);
+    struct err err = ERR_INIT;
     stores_scan(&stores->scan, stores->root->store);
-}
-
-static void scanned(struct job *job)
-{
-    struct stores *stores = stores_of_job(job);
-    struct err err = stores->scan.err;
-    stores->scanning = false;
-    submit_release(&stores->root->source);
-    if (!stores->stopping && err.code == 0)
+    err = stores->scan.err;
+    if (err.code == 0)
         watch(stores, &err);
     if (err.code != 0)
         log_say(stores->root->daemon->log, LOG_ERROR, "stores", "error=\"%s\"", err.text);
-    else if (!stores->stopping)
+    else
         open_known(stores);
     look(stores);
 }
@@ -377,8 +398,9 @@ int stores_start(struct stores **out, struct site *root, struct err *err)
 {
     struct stores *stores = calloc(1, sizeof(*stores));
     struct emit_options options = {.site = root, .authority = AUTHORITY_DAEMON};
-    int rc = stores ? emit_create(&stores->out, &options, err)
-                    : err_set(err, -ENOMEM, "no memory to start");
+    if (!stores)
+        return err_set(err, -ENOMEM, "no memory to start");
+    int rc = emit_create(&stores->out, &options, err);
     if (rc < 0) {
         free(stores);
         return rc;
@@ -386,12 +408,18 @@ int stores_start(struct stores **out, struct site *root, struct err *err)
     stores->root = root;
     uv_timer_init(root->daemon->loop, &stores->timer);
     stores->timer.data = stores;
-    stores->scanning = true;
-    submit_hold(&root->source);
-    stores->job = (struct job){.work = scan_work, .after = scanned};
-    pool_submit(root->daemon->loop, &stores->job);
-    *out = stores;
+    struct rlimit files;
+    stores->open_most = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY
+                            ? (size_t)files.rlim_cur / OPEN_FILES + 1
+                            : 1000;
+    root->daemon->stores = *out = stores;
+    begin(stores);
     return 0;
+}
+
+void stores_listen(struct stores *stores, const struct stores_listener *listener)
+{
+    stores->listener = *listener;
 }
 
 void stores_stop(struct stores *stores, void (*stopped)(void *arg), void *arg)
@@ -404,7 +432,7 @@ void stores_stop(struct stores *stores, void (*stopped)(void *arg), void *arg)
     for (struct entry *e = stores->entries, *next; e; e = next) {
         next = e->next;
         if (!e->attached->leaving)
-            leave(e, LEAVE_QUIETLY, ID_MIN);
+            leave(e, STORES_END_QUIET, ID_MIN);
     }
     uv_timer_start(&stores->timer, tick, 0, 0);
 }
@@ -421,6 +449,39 @@ void stores_destroy(struct stores *stores)
     emit_destroy(stores->out);
     stores_scan_finish(&stores->scan);
     uv_close((uv_handle_t *)&stores->timer, timer_closed);
+}
+
+struct attached *stores_find(struct stores *stores, struct span name)
+{
+    struct entry *e = find(stores, name);
+    return e ? e->attached : NULL;
+}
+
+/* Of several with one name the first: the others were asked for and are not open yet. */
+void stores_each(struct stores *stores, bool (*each)(void *arg, struct attached *attached), void *arg)
+{
+    for (struct entry *e = stores->entries, *next; e; e = next) {
+        next = e->next;
+        if (find(stores, span_str(e->attached->name)) == e && !each(arg, e->attached))
+            return;
+    }
+}
+
+bool stores_leaving(struct stores *stores, struct span name)
+{
+    for (const struct entry *e = stores->entries; e; e = e->next)
+        if (e->attached->leaving && span_is(name, e->attached->name))
+            return true;
+    return false;
+}
+
+void stores_each_deleted(struct stores *stores,
+                         void (*each)(void *arg, struct attached *attached, struct frame_id cause),
+                         void *arg)
+{
+    for (struct entry *e = stores->entries; e; e = e->next)
+        if (e->attached->leaving && e->end == STORES_END_DELETE)
+            each(arg, e->attached, e->cause);
 }
 
 size_t stores_count(const struct stores *stores, size_t *open)

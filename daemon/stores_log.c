@@ -8,6 +8,8 @@
 #include "base/topic.h"
 #include "daemon/run/slots.h"
 
+#define STORES_NAME_MAX 100
+
 static const char prefix[] = "xs.store.";
 
 /* --- one frame ---------------------------------------------------------------------------------------- */
@@ -48,12 +50,17 @@ static const char *member(const cJSON *meta, const char *key)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(meta, key));
 }
 
-/* The name becomes part of a path, and of topics with a suffix. */
+/* The name becomes part of a path, and of topics with a suffix. Unlike a topic it may begin with a digit. */
 static const char *name_fault(struct span name)
 {
-    if (topic_check(name, NULL) != 0)
+    char text[STORES_NAME_MAX + 1] = "x";
+    const bool whole = name.len > 0 && name.len < sizeof(text);
+    const bool digit = whole && name.ptr[0] >= '0' && name.ptr[0] <= '9';
+    if (digit)
+        memcpy(text + 1, name.ptr, name.len);
+    if (topic_check(digit ? span_of(text, name.len + 1) : name, NULL) != 0)
         return "a store's name is a topic's: letters, digits, - _ and . between";
-    return name.len > 100 ? "a store's name has at most 100 bytes" : NULL;
+    return name.len > STORES_NAME_MAX ? "a store's name has at most 100 bytes" : NULL;
 }
 
 static void read_create(struct stores_ask *out, const cJSON *meta)

@@ -36,7 +36,9 @@ static int make(struct asking *a, struct group_config *asked, const struct group
     struct group_place from = *place;
     if (from.start == GROUP_START_NONE)
         from.start = GROUP_START_FIRST;
-    int rc = groups_make(a->x.site->groups, buf_span(&a->name), asked, &from, &host, err);
+    int rc = asking_check(&a->x, asked, buf_span(&a->name), true, err);
+    if (rc == 0)
+        rc = groups_make(a->x.site->groups, buf_span(&a->name), asked, &from, &host, err);
     if (rc < 0)
         return rc;
     wait_set(a, host);
@@ -44,11 +46,24 @@ static int make(struct asking *a, struct group_config *asked, const struct group
     return 0;
 }
 
+/* What it will be is to be allowed; what it is was looked at. */
+static int check_change(const struct asking *a, const struct group_host *host, const struct group_config *asked, struct err *err)
+{
+    struct group_config after = host->config;
+    if (asked->given & GROUP_TOPICS)
+        after.topics = asked->topics;
+    if (asked->given & GROUP_MAX)
+        after.rules.max = asked->rules.max;
+    return asking_check(&a->x, &after, buf_span(&a->name), asked->given & (GROUP_TOPICS | GROUP_MAX), err);
+}
+
 static int reconfigure(struct asking *a, struct group_host *host, const struct group_config *asked,
                        const struct group_place *place, struct err *err)
 {
     struct frame_id low;
-    int rc = groups_place(a->x.site->groups, place, &low, err);
+    int rc = check_change(a, host, asked, err);
+    if (rc == 0)
+        rc = groups_place(a->x.site->groups, place, &low, err);
     if (rc == 0)
         rc = group_host_configure(host, asked);
     if (rc < 0)
@@ -98,6 +113,7 @@ static int begin_put(struct exchange *x, struct err *err)
 }
 
 const struct route route_groups_put = {.size = sizeof(struct asking),
+                                       .op = AUTH_READ,
                                        .begin = begin_put,
                                        .body = asking_body,
                                        .end = asking_end,
@@ -142,4 +158,4 @@ static int begin_remove(struct exchange *x, struct err *err)
 }
 
 const struct route route_groups_remove = {
-    .size = sizeof(struct asking), .begin = begin_remove, .finish = asking_finish};
+    .size = sizeof(struct asking), .op = AUTH_READ, .begin = begin_remove, .finish = asking_finish};

@@ -136,6 +136,7 @@ static int begin_post(struct exchange *x, struct err *err)
 }
 
 const struct route route_groups_post = {.size = sizeof(struct asking),
+                                        .op = AUTH_READ,
                                         .begin = begin_post,
                                         .body = asking_body,
                                         .end = asking_end,

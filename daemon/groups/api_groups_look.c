@@ -114,15 +114,22 @@ static int count_lag(struct asking *a, struct err *err)
     return 0;
 }
 
+static bool is_hidden(const struct asking *a, const struct group_host *host)
+{
+    return host->dropped || asking_check(&a->x, &host->config, group_host_name(host), false, NULL) < 0;
+}
+
 /* The next group of the list, or the one that is asked for. NULL at the end. */
 static struct group_host *next_host(struct asking *a)
 {
     struct groups *groups = a->x.site->groups;
     struct group_host *host = a->at;
-    if (a->name.len > 0)
-        return host ? NULL : groups_find(groups, buf_span(&a->name));
+    if (a->name.len > 0) {
+        host = host ? NULL : groups_find(groups, buf_span(&a->name));
+        return host && asking_check(&a->x, &host->config, buf_span(&a->name), false, NULL) == 0 ? host : NULL;
+    }
     host = host && host->dropped ? NULL : groups_next(groups, host);
-    while (host && host->dropped)
+    while (host && is_hidden(a, host))
         host = groups_next(groups, host);
     return host;
 }
@@ -184,4 +191,4 @@ static int begin_look(struct exchange *x, struct err *err)
 }
 
 const struct route route_groups = {
-    .size = sizeof(struct asking), .begin = begin_look, .finish = asking_finish};
+    .size = sizeof(struct asking), .op = AUTH_READ, .begin = begin_look, .finish = asking_finish};

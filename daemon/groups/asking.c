@@ -72,6 +72,24 @@ void asking_finish(struct exchange *x)
         group_host_drop(a->at);
 }
 
+int asking_check(const struct exchange *x, const struct group_config *config, struct span name, bool write, struct err *err)
+{
+    CLEAN_BUF dead = BUF_INIT;
+    if (!exchange_is_narrow(x) && !write)
+        return 0;
+    if (exchange_is_narrow(x) && !auth_set_has_patterns(&grant_scope(x->grant)->sets[AUTH_STREAMS], &config->topics))
+        return err_set(err, ERR_FORBIDDEN, "your access token does not allow to read all topics of the group");
+    if (!write || config->rules.max == 0)
+        return 0;
+    int rc = buf_addf(&dead, "%.*s.dead", SPAN_ARG(name));
+    if (rc < 0)
+        return rc;
+    rc = exchange_check(x, AUTH_APPEND, buf_span(&dead), err);
+    if (rc < 0)
+        err_prefix(err, "a group that puts frames aside, since its max is not 0");
+    return rc;
+}
+
 /* The group that is named, ready to be changed. */
 int asking_find(struct asking *a, struct group_host **out, struct err *err)
 {
@@ -82,5 +100,5 @@ int asking_find(struct asking *a, struct group_host **out, struct err *err)
         return err_set(err, ERR_UNAVAILABLE, "the group is just being %s; try again",
                        host->making ? "made" : "removed");
     *out = host;
-    return 0;
+    return asking_check(&a->x, &host->config, buf_span(&a->name), false, err);
 }

@@ -44,6 +44,9 @@ int asking_name(struct asking *a, struct span *verb, struct err *err);
 void asking_start(struct asking *a);
 /** The group that is named, ready to be changed. ERR_NOT_FOUND, ERR_UNAVAILABLE. */
 int asking_find(struct asking *a, struct group_host **out, struct err *err);
+/** Whether the token of the request sees everything that the group gives, and may write what the group does (GROUP.dead, where
+ * frames are put aside there). ERR_FORBIDDEN. */
+int asking_check(const struct exchange *x, const struct group_config *config, struct span name, bool write, struct err *err);
 /** Appends a group as JSON, but for the last brace. -ENOMEM. */
 int asking_put_group(struct buf *out, const struct group_host *host);
 /** As of struct route: a body is gathered, its end starts. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/frame_json.h"
+#include "daemon/groups/asking.h"
 
 #define OUT_MAX (64 * 1024) /* rendered ahead of the client */
 #define KEEP_IDLE 4096
@@ -50,6 +51,13 @@ static void on_frame(void *arg, const struct frame *frame)
 {
     struct group_reader *r = arg;
     size_t before = r->out.len;
+    if (!exchange_allows(&r->x, AUTH_READ, frame->topic)) { /* the group is of other topics by now */
+        r->seat->closed = ERR_FORBIDDEN;
+        delivery_willing(&r->host->delivery, &r->seat->core, false);
+        delivery_return(&r->host->delivery, frame->id, &r->seat->core);
+        exchange_wake(&r->x);
+        return;
+    }
     if (put_frame(r, frame) < 0) {
         r->out.len = before;
         delivery_return(&r->host->delivery, frame->id, &r->seat->core);
@@ -154,7 +162,9 @@ static int join(struct group_reader *r, struct err *err)
     struct http_field named[] = {{"Weir-Member", NULL}, {NULL, NULL}};
     if (r->host->dropped)
         return err_set(err, ERR_UNAVAILABLE, "the group is being removed");
-    int rc = group_config_fits(&r->host->config, &r->ask.config, err);
+    int rc = asking_check(&r->x, &r->host->config, buf_span(&r->ask.group), false, err);
+    if (rc == 0)
+        rc = group_config_fits(&r->host->config, &r->ask.config, err);
     if (rc == 0)
         rc = group_host_join(r->host, buf_span(&r->ask.member), r->ask.window, r->x.query.follow,
                              &r->seat, err);
@@ -199,6 +209,8 @@ static int find_or_make(struct group_reader *r, struct err *err)
         int rc = group_config_init(&config);
         if (rc == 0)
             rc = group_config_apply(&config, &r->ask.config);
+        if (rc == 0)
+            rc = asking_check(&r->x, &config, name, true, err);
         if (rc == 0)
             rc = groups_make(groups, name, &config, &r->place, &host, err);
         group_config_finish(&config);

@@ -1,7 +1,8 @@
 /*
- * Which browsers may speak to a TCP listener. Pages of other origins reach loopback ports from the
+ * Which browsers may speak to a TCP listener, in every dialect. Pages of other origins reach loopback ports from the
  * user's own browser, so a foreign Origin, a cross-site fetch or a Host that is not ours is refused
- * unless allowed.
+ * unless allowed. Ours are localhost, the listeners' addresses (any numeric one where we listen on all), --host and the names that our
+ * certificate has.
  */
 #ifndef DAEMON_GUARD_H
 #define DAEMON_GUARD_H
@@ -11,6 +12,7 @@
 struct guard {
     const char *const *addresses; /**< the TCP listeners' addresses (listen_address),
                                      NULL-terminated; may be NULL */
+    const char *const *names;     /**< of the certificate that TLS shows, NULL-terminated; may be NULL */
     const char *host;             /**< --host NAME, or NULL */
     const char *cors;             /**< --cors ORIGIN or *, or NULL */
 };
@@ -23,7 +25,7 @@ struct guard {
 int guard_check(struct http_req *req, const struct guard *g, const char **why);
 
 /** After guard_check passed: answers a CORS preflight (OPTIONS with Access-Control-Request-Method)
- * with 204 and returns true; false when the request is none, or cors is off. */
+ * with 200 and returns true; false when the request is none, or cors is off. What headers it asks for are allowed. */
 bool guard_preflight(struct http_req *req, const struct guard *g);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The server on the loop: MHD in external epoll mode, driven once a turn.
+ * The server on the loop: MHD in external epoll mode, driven once a turn, and HTTP/2 beside it.
  *
  * MHD_run is expensive against a wake (it visits all suspended connections), so a wake only marks
  * the server dirty; prepare (before the loop sleeps) and check (after the poll callbacks) run MHD
@@ -32,7 +32,7 @@ static size_t default_max(void)
 
 static void drained_if_empty(struct http_server *server)
 {
-    if (!server->draining || server->count > 0 || !server->drained)
+    if (!server->draining || server->count > 0 || h2_count(server->h2) > 0 || server->relays.sending > 0 || !server->drained)
         return;
     void (*drained)(void *) = server->drained;
     server->drained = NULL;
@@ -47,7 +47,7 @@ static void on_spin(uv_idle_t *idle)
 
 static void run_mhd(struct http_server *server)
 {
-    if (!server->dirty || server->destroyed)
+    if (!server->dirty)
         return;
     server->dirty = false;
     for (int side = 0; side < SIDES; side++) {
@@ -56,7 +56,15 @@ static void run_mhd(struct http_server *server)
         if (MHD_get_timeout(server->mhd[side], &timeout) == MHD_YES && timeout == 0)
             server->dirty = true;
     }
-    if (server->dirty)
+}
+
+static void run_all(struct http_server *server)
+{
+    if (server->destroyed)
+        return;
+    run_mhd(server);
+    bool more = h2_run(server->h2);
+    if (more || server->dirty)
         uv_idle_start(&server->spin, on_spin);
     else
         uv_idle_stop(&server->spin);
@@ -66,17 +74,17 @@ static void run_mhd(struct http_server *server)
 void http_flush(struct http_server *server)
 {
     if (server) /* the last frames are published after it */
-        run_mhd(server);
+        run_all(server);
 }
 
 static void on_prepare(uv_prepare_t *handle)
 {
-    run_mhd(handle->data);
+    run_all(handle->data);
 }
 
 static void on_check(uv_check_t *handle)
 {
-    run_mhd(handle->data);
+    run_all(handle->data);
 }
 
 static void on_mhd_ready(uv_poll_t *poll, int status, int events)
@@ -153,8 +161,9 @@ static void start_turns(struct http_server *s)
     uv_idle_init(s->loop, &s->spin);
     uv_timer_init(s->loop, &s->tick);
     uv_timer_init(s->loop, &s->cut_timer);
-    s->open_handles += 5;
-    s->prepare.data = s->check.data = s->spin.data = s->tick.data = s->cut_timer.data = s;
+    uv_timer_init(s->loop, &s->prefix_timer);
+    s->open_handles += 6;
+    s->prepare.data = s->check.data = s->spin.data = s->tick.data = s->cut_timer.data = s->prefix_timer.data = s;
     uv_prepare_start(&s->prepare, on_prepare);
     uv_check_start(&s->check, on_check);
 }
@@ -180,7 +189,10 @@ int http_create(struct http_server **out, uv_loop_t *loop, const struct http_opt
     start_turns(server);
     server->mhd[SIDE_SMALL] = start_mhd(server, HTTP_POOL_SMALL);
     server->mhd[SIDE_LARGE] = start_mhd(server, HTTP_POOL_LARGE);
-    rc = server->mhd[SIDE_SMALL] && server->mhd[SIDE_LARGE] ? start_polls(server) : -ENOMEM;
+    rc = h2_create(&server->h2, loop, server->idle.span_ms);
+    server->open_handles += rc == 0;
+    if (rc == 0)
+        rc = server->mhd[SIDE_SMALL] && server->mhd[SIDE_LARGE] ? start_polls(server) : -ENOMEM;
     if (rc < 0) {
         http_destroy(server);
         return err_sys(err, -rc, "start the HTTP server");
@@ -190,11 +202,11 @@ int http_create(struct http_server **out, uv_loop_t *loop, const struct http_opt
 }
 
 /* MHD keeps the address and asks it only for its family; the peer's own is not needed anywhere. */
-static enum MHD_Result add_to_mhd(struct MHD_Daemon *mhd, int fd, enum http_via via)
+static enum MHD_Result add_to_mhd(struct MHD_Daemon *mhd, int fd, bool tcp_socket)
 {
     struct sockaddr_un local = {.sun_family = AF_UNIX};
     struct sockaddr_in tcp = {.sin_family = AF_INET};
-    if (via == HTTP_VIA_UNIX)
+    if (!tcp_socket)
         return MHD_add_connection(mhd, fd, (struct sockaddr *)&local, sizeof(local));
     return MHD_add_connection(mhd, fd, (struct sockaddr *)&tcp, sizeof(tcp));
 }
@@ -206,21 +218,28 @@ int http_add(struct http_server *server, int fd, struct http_door *door, struct 
         return err_set(err, ERR_UNAVAILABLE, "no more connections are taken: %s",
                        server->draining ? "the daemon is stopping" : "the limit is reached");
     }
-    int rc = waiting_begin(server, fd, door);
+    int rc = door->tls ? relay_begin(server, fd, door) : waiting_begin(server, fd, door, NULL);
     return rc < 0 ? err_sys(err, -rc, "take in a connection") : 0;
 }
 
-void server_take(struct http_server *server, enum http_side side, int fd, struct http_door *door)
+void server_take(struct http_server *server, enum http_side side, int fd, struct http_door *door, const struct http_peer *peer)
 {
+    if (side == SIDE_H2) {
+        (void)h2_take(server->h2, fd, door, peer);
+        return;
+    }
     server->adding = door;
-    (void)add_to_mhd(server->mhd[side], fd, door->via);
+    server->adding_peer = peer;
+    (void)add_to_mhd(server->mhd[side], fd, door->via == HTTP_VIA_TCP && !door->tls);
     server->dirty = true;
 }
 
 void http_end(struct http_server *server, struct http_door *door)
 {
     door->ending = true;
+    relay_cut(server, door);
     waiting_cut(server, door);
+    h2_end(server->h2, door);
     for (struct http_conn *conn = server->all; conn; conn = conn->next)
         if (conn->door == door && !conn->req)
             shutdown(conn->fd, SHUT_RD);
@@ -229,7 +248,9 @@ void http_end(struct http_server *server, struct http_door *door)
 
 void http_cut(struct http_server *server, const struct http_door *door)
 {
+    relay_cut(server, door);
     waiting_cut(server, door);
+    h2_cut(server->h2, door);
     for (struct http_conn *conn = server->all; conn; conn = conn->next)
         if (conn->door == door)
             conn_cut(conn);
@@ -238,6 +259,8 @@ void http_cut(struct http_server *server, const struct http_door *door)
 static void on_cut_timer(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
+    relay_end_all(server);
+    h2_cut(server->h2, NULL);
     for (struct http_conn *conn = server->all; conn; conn = conn->next)
         conn_cut(conn);
     server->dirty = true;
@@ -249,13 +272,20 @@ void http_shutdown(struct http_server *server, unsigned timeout_ms, void (*drain
     server->draining = true;
     server->drained = drained;
     server->drained_arg = arg;
+    relay_cut(server, NULL);
     waiting_end_all(server);
+    h2_end(server->h2, NULL);
     /* What a client sent before is still read and answered; then the stream is at its end. */
     for (struct http_conn *conn = server->all; conn; conn = conn->next)
         if (!conn->req)
             shutdown(conn->fd, SHUT_RD);
     server->dirty = true;
     uv_timer_start(&server->cut_timer, on_cut_timer, timeout_ms, 50);
+}
+
+static void h2_gone(void *arg)
+{
+    server_handle_closed(arg);
 }
 
 void http_destroy(struct http_server *server)
@@ -270,9 +300,12 @@ void http_destroy(struct http_server *server)
     for (int turn = 0; server->count > 0 && turn < 100; turn++)
         for (int side = 0; side < SIDES; side++)
             MHD_run(server->mhd[side]);
+    relay_end_all(server);
     waiting_end_all(server);
     linger_end_all(server);
     server->destroyed = true;
+    if (server->h2)
+        h2_destroy(server->h2, h2_gone, server);
     uv_handle_t *handles[] = {(uv_handle_t *)&server->mhd_poll[SIDE_SMALL],
                               (uv_handle_t *)&server->mhd_poll[SIDE_LARGE],
                               (uv_handle_t *)&server->watch_poll,
@@ -280,7 +313,8 @@ void http_destroy(struct http_server *server)
                               (uv_handle_t *)&server->check,
                               (uv_handle_t *)&server->spin,
                               (uv_handle_t *)&server->tick,
-                              (uv_handle_t *)&server->cut_timer};
+                              (uv_handle_t *)&server->cut_timer,
+                              (uv_handle_t *)&server->prefix_timer};
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
         if (handles[i]->type != UV_UNKNOWN_HANDLE) /* creation may have failed half-way */
             uv_close(handles[i], on_handle_closed);
@@ -288,12 +322,13 @@ void http_destroy(struct http_server *server)
 
 size_t http_connections(const struct http_server *server)
 {
-    return server->count + server->waiting_count;
+    return server->count + server->waiting_count + server->relays.handshaking + h2_count(server->h2);
 }
 
 bool http_full(const struct http_server *server)
 {
-    return server->count + server->waiting_count + server->linger_count >= server->max;
+    size_t relayed = server->relays.count * 2; /* descriptors beside the connection's */
+    return server->count + server->waiting_count + server->linger_count + h2_count_all(server->h2) + relayed >= server->max;
 }
 
 void server_start_tick(struct http_server *server)

@@ -1,6 +1,6 @@
 /*
- * HTTP/1.1 for the routes: the only room that includes microhttpd.h is daemon/http/http*.c. Routes see
- * requests through this header alone, so that another transport (h2) can feed the same routes.
+ * HTTP for the routes, which see requests through this header alone: HTTP/1.1 by libmicrohttpd (the only files that include
+ * microhttpd.h are daemon/http/http*.c) and HTTP/2 by nghttp2 (daemon/h2). A connection's first bytes say which it is.
  *
  * Thread rule: everything here runs on the loop thread. Routes that need the disk hand the work to
  * the pool and answer later, on the loop thread.
@@ -16,6 +16,7 @@
 
 struct http_server;
 struct http_req;
+struct tls;
 
 enum http_method {
     HTTP_GET,
@@ -33,15 +34,15 @@ enum http_via { HTTP_VIA_UNIX, HTTP_VIA_TCP };
 
 /** What the routes give the server. */
 struct http_handler {
-    /** The head is there. May reply at once (the body is then discarded), or set state with
-     * http_set_state. */
+    /** The head is there. May reply at once, or set state with http_set_state. After http_reply the body is discarded, and neither
+     * body nor end come; after http_reply_stream they go on to come. */
     void (*begin)(void *arg, struct http_req *req);
     /**
      * Body bytes. Returns how many were taken: all, or fewer (even 0): then the body is paused and
      * the rest is offered again after http_resume_body.
      */
     size_t (*body)(void *arg, struct http_req *req, struct span bytes);
-    /** The body is complete. The route replies now or later. */
+    /** The body is complete, also one of no bytes. The route replies now or later, unless it has. */
     void (*end)(void *arg, struct http_req *req);
     /** The request is over: answered fully, or the client is gone (complete = false), or its body
      * was malformed or cut. Last call for this request; the route frees its state. Work still on
@@ -61,6 +62,7 @@ struct http_door {
     size_t connections; /**< open ones that came in here */
     bool end_is_gone;   /**< a client that ends its sending side while its answer is awaited counts as gone: over TCP a
                            closed client shows as nothing else */
+    const struct tls *tls; /**< what comes in here is to speak TLS; NULL = it must not */
 };
 
 struct http_options {
@@ -73,7 +75,7 @@ int http_create(struct http_server **out, uv_loop_t *loop, const struct http_opt
                 struct err *err);
 /**
  * Takes over a connected, accepted, non-blocking descriptor. Takes ownership also on failure.
- * ERR_UNAVAILABLE when full or draining (see http_full). A head may have 64 KiB; on a connection
+ * ERR_UNAVAILABLE when full or draining (see http_full). A head may have 64 KiB; on a connection of HTTP/1.1
  * that began with a small POST about 20 KiB (see http_waiting.c); over that the client gets 431.
  */
 int http_add(struct http_server *server, int fd, struct http_door *door, struct err *err);
@@ -109,6 +111,8 @@ void http_cut(struct http_server *server, const struct http_door *door);
 /** The head as it was sent; all live as long as the request. */
 const char *http_method_text(const struct http_req *req);
 struct span http_target(const struct http_req *req);
+/** Whether an answer of http_reply_stream goes out while the body still comes: HTTP/2. Else its `read` is first called after the body's end. */
+bool http_is_duplex(const struct http_req *req);
 /** HTTP/1.0. */
 bool http_is_old(const struct http_req *req);
 /** Each header, in order, also those that are there more than once. */
@@ -122,7 +126,7 @@ struct http_peer {
 /** Who sent it; false over Unix sockets, and when it is gone already. */
 bool http_peer(const struct http_req *req, struct http_peer *out);
 
-/** Announced body length, UINT64_MAX when chunked, 0 when none. */
+/** Announced body length, UINT64_MAX when one comes whose length is not said, 0 when none. */
 uint64_t http_body_length(const struct http_req *req);
 
 void http_set_state(struct http_req *req, void *state);
@@ -150,17 +154,17 @@ void http_reply(struct http_req *req, int status, const char *content_type, stru
                 const struct http_field *fields);
 
 #define HTTP_WAIT (-1)  /**< nothing now: call again after http_wake */
-#define HTTP_ABORT (-2) /**< cut the connection: the client must not think this complete */
+#define HTTP_ABORT (-2) /**< cut the connection, or reset the stream: the client must not think this complete */
 
 /**
- * An answer as it comes: `read` puts bytes into `into` and returns how many (> 0), 0 at the end,
+ * An answer as it comes, also given before the body's end: `read` puts bytes into `into` and returns how many (> 0), 0 at the end,
  * HTTP_WAIT or HTTP_ABORT. size UINT64_MAX = chunked, else Content-Length. Not called any more
  * after gone().
  */
 void http_reply_stream(struct http_req *req, int status, const char *content_type, uint64_t size,
                        long (*read)(void *arg, struct http_req *req, uint8_t *into, size_t room),
                        const struct http_field *fields);
-/** Cuts the request's connection at once, whether it is answered or not; gone comes soon. */
+/** Cuts the request off at once, whether it is answered or not: its connection, over HTTP/2 its stream alone; gone comes soon. */
 void http_abort(struct http_req *req);
 /**
  * A field behind the last byte of a chunked answer; from within `read`, before it says that this is the end. Both texts are

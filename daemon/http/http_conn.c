@@ -41,6 +41,9 @@ static void conn_open(struct http_server *server, struct MHD_Connection *mhd, vo
     conn->mhd = mhd;
     conn->fd = fd_of(mhd);
     conn->door = server->adding;
+    conn->has_peer = server->adding_peer != NULL;
+    if (conn->has_peer)
+        conn->peer = *server->adding_peer;
     conn->door->connections++;
     conn->next = server->all;
     if (server->all)
@@ -210,7 +213,8 @@ void conn_tick(uv_timer_t *timer)
     expire(&server->lingering, now, linger_expired);
     linger_tick(server, now);
     waiting_tick(server, now);
-    if (!server->waiting_first && !server->idle.first && !server->lingering.first &&
+    bool relaying = relay_tick(server, now);
+    if (!relaying && !server->waiting_first && !server->idle.first && !server->lingering.first &&
         !server->lingers)
         uv_timer_stop(timer);
 }

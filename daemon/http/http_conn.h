@@ -11,23 +11,19 @@
 
 #include <microhttpd.h>
 
-#include "base/buf.h"
-#include "daemon/http/http.h"
+#include "daemon/h2/h2.h"
+#include "daemon/http/http_base.h"
+#include "daemon/http/tls_relay.h"
 
 /** Pool of one connection (see http_waiting.c). In a large one heads of 64 KiB fit with some 200
  * fields, and half of it is a chunk's room; it is touched only as far as it is used until the
  * second request. */
 #define HTTP_POOL_SMALL (24u * 1024)
 #define HTTP_POOL_LARGE (80u * 1024)
-#define HTTP_HEAD_MAX (64u * 1024)
-/** An unwanted body up to this is awaited before its answer is sent. */
-#define HTTP_UNWANTED_BYTES (1024u * 1024)
 /** What is read and thrown away after an early answer, so that the client gets to reading it: many
  * send all before they look. */
 #define HTTP_LINGER_BYTES (64u * 1024 * 1024)
 #define HTTP_LINGER_MS 1000
-/** A body of known length must bring this much in each idle timeout. */
-#define HTTP_PROGRESS 1024
 
 struct http_conn;
 
@@ -37,11 +33,13 @@ struct timed_list {
     uint64_t span_ms;
 };
 
-enum http_side { SIDE_SMALL, SIDE_LARGE, SIDES };
+/** Where a connection goes: to one of MHD's daemons, or to HTTP/2. */
+enum http_side { SIDE_SMALL, SIDE_LARGE, SIDES, SIDE_H2 = SIDES };
 
 struct http_server {
     uv_loop_t *loop;
     struct MHD_Daemon *mhd[SIDES];
+    struct h2_server *h2;
     size_t max;
     size_t count;
     struct http_conn *all;
@@ -52,9 +50,12 @@ struct http_server {
     struct http_waiting *waiting_first; /**< accepted, nothing sent yet; oldest first */
     struct http_waiting *waiting_last;
     size_t waiting_count;
+    uv_timer_t prefix_timer; /**< looks again at those that began as HTTP/2 begins */
     int watch_fd;         /**< epoll set of the suspended connections' hang-ups */
     struct http_door *adding; /**< of the connection MHD_add_connection takes in just now */
-    bool dirty;           /**< MHD_run is due this turn */
+    const struct http_peer *adding_peer; /**< likewise; NULL: its socket says */
+    struct tls_relays relays;
+    bool dirty;           /**< MHD_run is due this turn; HTTP/2 knows by itself */
     bool draining;
     bool destroyed;
     void (*drained)(void *arg);
@@ -72,9 +73,11 @@ struct http_server {
 struct http_conn {
     struct http_server *server;
     struct MHD_Connection *mhd;
-    struct http_req *req; /**< the request whose first line was read, or NULL */
+    struct mhd_req *req; /**< the request whose first line was read, or NULL */
     int fd;
     struct http_door *door;
+    bool has_peer;
+    struct http_peer peer;
     bool suspended;
     bool watched; /**< in the server's epoll set */
     bool cut;     /**< hung up or to be dropped: no more answers */
@@ -95,25 +98,11 @@ enum req_phase {
     REQ_ANSWER, /**< the answer is with the protocol */
 };
 
-struct http_extra {
-    struct http_extra *next;
-    char *value;
-    char name[];
-};
-
-typedef long (*http_read_fn)(void *arg, struct http_req *req, uint8_t *into, size_t room);
-
-struct http_req {
+struct mhd_req {
+    struct http_req base;
     struct http_conn *conn;
-    void *state;
-    enum http_method method;
-    const char *method_text; /**< MHD's, as long as the request */
     enum req_phase phase;
-    struct span path;
-    struct span query;
-    uint64_t body_length;
     bool begun;       /**< the route has seen it, and will see gone */
-    bool old;         /**< HTTP/1.0 */
     bool paused;      /**< the route did not take all: suspended until http_resume_body */
     bool resume;      /**< http_resume_body came from within body */
     bool reading;     /**< within the route's read */
@@ -127,8 +116,7 @@ struct http_req {
     struct MHD_Response *response;
     unsigned status;
     struct buf early; /**< the answer as bytes, kept while the body is incomplete */
-    struct http_extra *extras;
-    http_read_fn read;
+    http_read_fn read; /**< of an answer that comes by and by, or NULL */
     uint64_t size;
     uint64_t produced;
     char target[];
@@ -152,6 +140,19 @@ void conn_cut(struct http_conn *conn);
 void conn_watch_ready(uv_poll_t *poll, int status, int events);
 void conn_tick(uv_timer_t *timer);
 
+static inline struct mhd_req *mhd_req_of(const struct http_req *base)
+{
+    return (struct mhd_req *)(uintptr_t)base; /* its first member */
+}
+
+/* --- heads (http_head.c) --- */
+
+struct span mhd_header(const struct http_req *base, const char *name);
+void mhd_each_header(const struct http_req *base, void (*each)(void *arg, struct span name, struct span value), void *arg);
+bool mhd_peer(const struct http_req *base, struct http_peer *out);
+/** What no route should have to think of: answers it. */
+bool mhd_refused(struct mhd_req *req);
+
 /* --- requests (http_req.c) --- */
 
 void *req_target(void *cls, const char *target, struct MHD_Connection *mhd);
@@ -163,11 +164,15 @@ void req_completed(void *cls, struct MHD_Connection *mhd, void **context,
 
 /* --- answers (http_reply.c) --- */
 
-/** An error in the form every route gives it. */
-void reply_error(struct http_req *req, int status, const char *code, const char *message);
+extern const struct http_ops mhd_ops;
+void mhd_reply(struct http_req *base, int status, const char *content_type, struct span body, const struct http_field *fields);
+void mhd_reply_stream(struct http_req *base, int status, const char *content_type, uint64_t size, http_read_fn read,
+                      const struct http_field *fields);
+int mhd_add_trailer(struct http_req *base, const char *name, const char *value);
+void mhd_wake(struct http_req *base);
 /** Sends the early answer past MHD and ends our side of the stream; MHD goes on discarding the
  * body. */
-void reply_direct(struct http_req *req);
+void reply_direct(struct mhd_req *req);
 /** The same for a connection whose request is not there yet. */
 void reply_timeout(int fd);
 /** Tells a client whose request ended before its end. */
@@ -183,8 +188,8 @@ void linger_tick(struct http_server *server, uint64_t now_ms);
 void linger_end_all(struct http_server *server);
 /* --- before the first byte (http_waiting.c) --- */
 
-/** Owns `fd` from here on; hands it to server_take when its first bytes are there. */
-int waiting_begin(struct http_server *server, int fd, struct http_door *door);
+/** Owns `fd` from here on; peer: who it is, NULL: the socket says. Hands it to server_take when its first bytes are there. */
+int waiting_begin(struct http_server *server, int fd, struct http_door *door, const struct http_peer *peer);
 /** Closes those of one door. */
 void waiting_cut(struct http_server *server, const struct http_door *door);
 void waiting_tick(struct http_server *server, uint64_t now_ms);
@@ -192,10 +197,12 @@ void waiting_end_all(struct http_server *server);
 
 /* --- the server (http.c) --- */
 
-/** Gives the descriptor to MHD, which closes it on failure. */
-void server_take(struct http_server *server, enum http_side side, int fd, struct http_door *door);
+/** Gives the descriptor to the protocol it speaks, which closes it on failure. */
+void server_take(struct http_server *server, enum http_side side, int fd, struct http_door *door, const struct http_peer *peer);
 /** A handle's memory can go; the last one of a destroyed server frees it. */
 void server_handle_closed(struct http_server *server);
+/** Looks again at connections that wait for more of their first bytes. */
+void waiting_look(uv_timer_t *timer);
 /** The clock is needed. */
 void server_start_tick(struct http_server *server);
 

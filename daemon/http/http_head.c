@@ -1,26 +1,17 @@
 /*
- * A request's head as it was sent, for routes that pass it on, and the end of a request by force.
+ * A request's head as it was sent, and the heads that no route should have to think of.
  */
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
-#include <netinet/in.h>
-
 #include "daemon/http/http_conn.h"
 
-const char *http_method_text(const struct http_req *req)
+struct span mhd_header(const struct http_req *base, const char *name)
 {
-    return req->method_text;
-}
-
-bool http_is_old(const struct http_req *req)
-{
-    return req->old;
-}
-
-struct span http_target(const struct http_req *req)
-{
-    return span_str(req->target);
+    const char *value = NULL;
+    size_t len = 0;
+    if (MHD_lookup_connection_value_n(mhd_req_of(base)->conn->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &len) !=
+            MHD_YES ||
+        !value)
+        return (struct span){NULL, 0};
+    return span_of(value, len);
 }
 
 struct field_walk {
@@ -37,34 +28,47 @@ static enum MHD_Result give_field(void *cls, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
-void http_each_header(const struct http_req *req,
-                      void (*each)(void *arg, struct span name, struct span value), void *arg)
+void mhd_each_header(const struct http_req *base, void (*each)(void *arg, struct span name, struct span value), void *arg)
 {
     struct field_walk walk = {.each = each, .arg = arg};
-    MHD_get_connection_values_n(req->conn->mhd, MHD_HEADER_KIND, give_field, &walk);
+    MHD_get_connection_values_n(mhd_req_of(base)->conn->mhd, MHD_HEADER_KIND, give_field, &walk);
 }
 
-bool http_peer(const struct http_req *req, struct http_peer *out)
+bool mhd_peer(const struct http_req *base, struct http_peer *out)
 {
-    struct sockaddr_storage peer = {0};
-    socklen_t len = sizeof(peer);
-    if (getpeername(req->conn->fd, (struct sockaddr *)&peer, &len) < 0)
-        return false;
-    if (peer.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&peer;
-        out->port = ntohs(in->sin_port);
-        return inet_ntop(AF_INET, &in->sin_addr, out->ip, sizeof(out->ip)) != NULL;
+    const struct http_conn *conn = mhd_req_of(base)->conn;
+    if (!conn->has_peer)
+        return http_peer_of(conn->fd, out);
+    *out = conn->peer;
+    return true;
+}
+
+struct head_count {
+    struct http_counts counts;
+    size_t bytes;
+};
+
+static void count_field(void *arg, struct span name, struct span value)
+{
+    struct head_count *count = arg;
+    http_count_field(&count->counts, name);
+    count->bytes += name.len + value.len + 4;
+}
+
+bool mhd_refused(struct mhd_req *req)
+{
+    struct head_count count = {0};
+    mhd_each_header(&req->base, count_field, &count);
+    if (count.bytes > HTTP_HEAD_MAX) {
+        http_reply_error(&req->base, 431, "too_large", "the head of the request is over 64 KiB");
+        return true;
     }
-    if (peer.ss_family != AF_INET6)
-        return false;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&peer;
-    out->port = ntohs(in6->sin6_port);
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-        return inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], out->ip, sizeof(out->ip)) != NULL;
-    return inet_ntop(AF_INET6, &in6->sin6_addr, out->ip, sizeof(out->ip)) != NULL;
-}
-
-void http_abort(struct http_req *req)
-{
-    conn_cut(req->conn);
+    bool chunked = mhd_header(&req->base, "Transfer-Encoding").ptr != NULL;
+    bool unclear = count.counts.lengths > 1 || (chunked && count.counts.lengths > 0); /* where the body ends */
+    if (unclear)
+        http_add_field(&req->base, "Connection", "close"); /* what follows may be a part of it */
+    const char *why = http_head_fault(&count.counts, chunked, req->base.door->via == HTTP_VIA_TCP && !req->base.old);
+    if (why)
+        http_reply_error(&req->base, 400, "invalid", why);
+    return why != NULL;
 }

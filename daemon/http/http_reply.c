@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/json.h"
 #include "daemon/http/http_conn.h"
 
 #define SIZED_BLOCK (64u * 1024)
@@ -17,7 +16,7 @@
 /* --- building ------------------------------------------------------------------------------------
  */
 
-static int put_field(struct http_req *req, const char *name, const char *value)
+static int put_field(struct mhd_req *req, const char *name, const char *value)
 {
     if (MHD_add_response_header(req->response, name, value) != MHD_YES)
         return -ENOMEM;
@@ -26,30 +25,32 @@ static int put_field(struct http_req *req, const char *name, const char *value)
     return 0;
 }
 
-static int put_fields(struct http_req *req, const char *content_type,
+static int put_fields(struct mhd_req *req, const char *content_type,
                       const struct http_field *fields)
 {
     int rc = content_type ? put_field(req, "Content-Type", content_type) : 0;
     for (; rc == 0 && fields && fields->name; fields++)
         rc = put_field(req, fields->name, fields->value);
-    for (const struct http_extra *e = req->extras; rc == 0 && e; e = e->next)
+    for (const struct http_extra *e = req->base.extras; rc == 0 && e; e = e->next)
         rc = put_field(req, e->name, e->value);
     if (rc == 0 && (req->conn->server->draining || req->conn->door->ending))
         rc = MHD_add_response_header(req->response, "Connection", "close") == MHD_YES ? 0 : -ENOMEM;
     return rc;
 }
 
-static bool body_outstanding(const struct http_req *req)
+static bool body_outstanding(const struct mhd_req *req)
 {
-    return req->phase <= REQ_BODY && req->body_length > 0;
+    return req->phase <= REQ_BODY && req->base.body_length > 0;
 }
 
 /* The answer is there; see that it gets on its way. */
-static void answer_ready(struct http_req *req)
+static void answer_ready(struct mhd_req *req)
 {
     struct http_conn *conn = req->conn;
     if (req->phase == REQ_HEAD)
         return; /* head_call goes on with it */
+    if (req->phase == REQ_BODY && req->read)
+        return; /* end_call goes on with it */
     if (req->phase == REQ_BODY) {
         req->pending = 0;
         req->paused = false;
@@ -59,7 +60,7 @@ static void answer_ready(struct http_req *req)
 }
 
 /* Without memory for an answer the client is cut off, and knows that it has none. */
-static void finish_reply(struct http_req *req, int rc)
+static void finish_reply(struct mhd_req *req, int rc)
 {
     if (rc < 0 || !req->response)
         conn_cut(req->conn);
@@ -67,7 +68,7 @@ static void finish_reply(struct http_req *req, int rc)
         answer_ready(req);
 }
 
-static int early_start(struct http_req *req, int status)
+static int early_start(struct mhd_req *req, int status)
 {
     if (!body_outstanding(req))
         return 0;
@@ -75,21 +76,21 @@ static int early_start(struct http_req *req, int status)
                     MHD_get_reason_phrase_for((unsigned)status));
 }
 
-static int early_finish(struct http_req *req, int status, struct span body)
+static int early_finish(struct mhd_req *req, int status, struct span body)
 {
     if (req->early.len == 0)
         return 0;
     bool bare = status == 204 || status == 304;
     int rc = bare ? buf_add_str(&req->early, "\r\n")
                   : buf_addf(&req->early, "Content-Length: %zu\r\n\r\n", body.len);
-    if (rc == 0 && !bare && req->method != HTTP_HEAD)
+    if (rc == 0 && !bare && req->base.method != HTTP_HEAD)
         rc = buf_add_span(&req->early, body);
     return rc;
 }
 
-void http_reply(struct http_req *req, int status, const char *content_type, struct span body,
-                const struct http_field *fields)
+void mhd_reply(struct http_req *base, int status, const char *content_type, struct span body, const struct http_field *fields)
 {
+    struct mhd_req *req = mhd_req_of(base);
     assert(!req->response);
     if (req->response || req->conn->cut)
         return;
@@ -104,69 +105,40 @@ void http_reply(struct http_req *req, int status, const char *content_type, stru
     finish_reply(req, rc);
 }
 
-void reply_error(struct http_req *req, int status, const char *code, const char *message)
-{
-    CLEAN_BUF body = BUF_INIT;
-    int rc = buf_addf(&body, "{\"error\":\"%s\",\"message\":", code);
-    if (rc == 0)
-        rc = json_put_string(&body, span_str(message));
-    if (rc == 0)
-        rc = buf_add_str(&body, "}\n");
-    if (rc == 0)
-        http_reply(req, status, "application/json", buf_span(&body), NULL);
-    else
-        conn_cut(req->conn);
-}
-
-int http_add_field(struct http_req *req, const char *name, const char *value)
-{
-    size_t name_size = strlen(name) + 1;
-    size_t value_size = strlen(value) + 1;
-    struct http_extra *extra = malloc(sizeof(*extra) + name_size + value_size);
-    if (!extra)
-        return -ENOMEM;
-    memcpy(extra->name, name, name_size);
-    extra->value = extra->name + name_size;
-    memcpy(extra->value, value, value_size);
-    extra->next = req->extras;
-    req->extras = extra;
-    return 0;
-}
-
 /* --- streams -----------------------------------------------------------------------------------
  */
 
 /* A waiting answer needs no buffer: the whole pages of the one offered go back to the system. What
  * lies in them is sent, and MHD hands the buffer out anew with the next call. */
-static void release_pages(struct http_req *req, char *room, size_t len)
+static void release_pages(struct mhd_req *req, char *room, size_t len)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t first = ((uintptr_t)room + page - 1) & ~(page - 1);
     uintptr_t end = ((uintptr_t)room + len) & ~(page - 1);
-    if (req->wide && req->size == UINT64_MAX && !req->old && end > first)
+    if (req->wide && req->size == UINT64_MAX && !req->base.old && end > first)
         madvise((void *)first, end - first, MADV_DONTNEED);
     req->wide = false;
 }
 
-static ssize_t wait_for_wake(struct http_req *req, char *room, size_t len)
+static ssize_t wait_for_wake(struct mhd_req *req, char *room, size_t len)
 {
     release_pages(req, room, len);
     req->waiting = true;
     conn_suspend(req->conn);
     if (req->woken)
-        http_wake(req);
+        mhd_wake(&req->base);
     return 0;
 }
 
 static ssize_t on_read(void *cls, uint64_t position, char *room, size_t len)
 {
-    struct http_req *req = cls;
+    struct mhd_req *req = cls;
     (void)position;
     if (req->conn->cut)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     req->reading = true;
     req->woken = false;
-    long n = req->read(req->conn->door->arg, req, (uint8_t *)room, len);
+    long n = req->read(req->base.door->arg, &req->base, (uint8_t *)room, len);
     req->reading = false;
     if (n == HTTP_WAIT)
         return wait_for_wake(req, room, len);
@@ -184,17 +156,17 @@ static ssize_t on_read(void *cls, uint64_t position, char *room, size_t len)
 
 /* MHD allocates the block with the response but reads chunks straight into the connection's pool.
  */
-static size_t block_size(const struct http_req *req, uint64_t size)
+static size_t block_size(const struct mhd_req *req, uint64_t size)
 {
     if (size == UINT64_MAX)
-        return req->old ? OLD_BLOCK : 1;
+        return req->base.old ? OLD_BLOCK : 1;
     return size < SIZED_BLOCK ? (size_t)size + 1 : SIZED_BLOCK;
 }
 
-void http_reply_stream(struct http_req *req, int status, const char *content_type, uint64_t size,
-                       long (*read)(void *arg, struct http_req *req, uint8_t *into, size_t room),
-                       const struct http_field *fields)
+void mhd_reply_stream(struct http_req *base, int status, const char *content_type, uint64_t size, http_read_fn read,
+                      const struct http_field *fields)
 {
+    struct mhd_req *req = mhd_req_of(base);
     assert(!req->response);
     if (req->response || req->conn->cut)
         return;
@@ -207,30 +179,24 @@ void http_reply_stream(struct http_req *req, int status, const char *content_typ
                                                       block_size(req, size), on_read, req, NULL);
     /* MHD ends a chunked answer to HEAD with a last chunk, which no client expects. As an answer of
      * the old version it ends with the connection. */
-    if (req->response && req->method == HTTP_HEAD && size == UINT64_MAX)
+    if (req->response && req->base.method == HTTP_HEAD && size == UINT64_MAX)
         MHD_set_response_options(req->response, MHD_RF_HTTP_VERSION_1_0_RESPONSE, MHD_RO_END);
     finish_reply(req, req->response ? put_fields(req, content_type, fields) : -ENOMEM);
 }
 
-static bool fits_a_field(const char *value)
+int mhd_add_trailer(struct http_req *base, const char *name, const char *value)
 {
-    const char *p = value;
-    while ((unsigned char)*p >= 0x20 && *p != 0x7f)
-        p++;
-    return p > value && !*p;
-}
-
-int http_add_trailer(struct http_req *req, const char *name, const char *value)
-{
-    if (!fits_a_field(value))
+    struct mhd_req *req = mhd_req_of(base);
+    if (!http_fits_a_field(value))
         return ERR_INVALID;
-    if (!req->response || req->old || req->size != UINT64_MAX || req->method == HTTP_HEAD)
+    if (!req->response || req->base.old || req->size != UINT64_MAX || req->base.method == HTTP_HEAD)
         return 0;
     return MHD_add_response_footer(req->response, name, value) == MHD_YES ? 0 : -ENOMEM;
 }
 
-void http_wake(struct http_req *req)
+void mhd_wake(struct http_req *base)
 {
+    struct mhd_req *req = mhd_req_of(base);
     if (req->reading) {
         req->woken = true;
     } else if (req->waiting) {
@@ -247,7 +213,7 @@ static bool send_raw(int fd, struct span bytes)
     return send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)bytes.len;
 }
 
-void reply_direct(struct http_req *req)
+void reply_direct(struct mhd_req *req)
 {
     static const char unasked[] =
         "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"

@@ -142,7 +142,7 @@ int listen_expose(struct listener **out, const struct listen_options *options, c
 int listen_fd(struct listener **out, const struct listen_options *options, int fd, struct err *err)
 {
     struct bound bound;
-    int rc = bound_adopt(&bound, fd, err);
+    int rc = bound_adopt(&bound, fd, options->anywhere, err);
     return rc < 0 ? rc : start(out, options, &bound, err);
 }
 

@@ -21,7 +21,7 @@ struct listen_options {
     /** Takes over a connected, non-blocking, close-on-exec descriptor. */
     void (*accepted)(void *arg, int fd, enum http_via via);
     bool (*full)(void *arg); /**< true: leave connections in the backlog for now; may be NULL */
-    bool anywhere;           /**< listen_expose takes addresses that are not loopback, too */
+    bool anywhere;           /**< addresses that are not loopback are taken, too */
     void *arg;
 };
 
@@ -35,7 +35,7 @@ int listen_unix_at(struct listener **out, const struct listen_options *options, 
 
 /**
  * Listens on HOST:PORT, [HOST]:PORT or :PORT (127.0.0.1; port 0: any), or, where the text begins
- * with `/` or `.`, on a Unix socket. ERR_FORBIDDEN for an address that is not loopback;
+ * with `/` or `.`, on a Unix socket. ERR_FORBIDDEN for an address that is not loopback, unless `anywhere`;
  * ERR_CONFLICT for an existing file that is no dead socket; ERR_INVALID; -errno.
  */
 int listen_expose(struct listener **out, const struct listen_options *options, const char *address,

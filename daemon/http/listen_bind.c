@@ -162,8 +162,8 @@ static bool is_loopback(const struct sockaddr *address)
 static int refuse_public(const char *address, struct err *err)
 {
     return err_set(err, ERR_FORBIDDEN,
-                   "%s is not a loopback address: that needs tokens, which are not there yet; use "
-                   "127.0.0.1:PORT or the path of a Unix socket",
+                   "%s is not a loopback address: give --tls-cert FILE and --tls-key FILE, or --tls-self, or --plain where "
+                   "somebody else encrypts; clients then need access tokens",
                    address);
 }
 
@@ -284,7 +284,7 @@ int bound_expose(struct bound *out, const char *address, bool anywhere, struct e
 /* --- adopted -------------------------------------------------------------------------------------
  */
 
-static int check_adopted(struct bound *bound, const struct sockaddr_storage *real, struct err *err)
+static int check_adopted(struct bound *bound, const struct sockaddr_storage *real, bool anywhere, struct err *err)
 {
     int listening = 0;
     socklen_t len = sizeof(listening);
@@ -301,10 +301,10 @@ static int check_adopted(struct bound *bound, const struct sockaddr_storage *rea
     if (real->ss_family != AF_INET && real->ss_family != AF_INET6)
         return err_set(err, ERR_INVALID, "the socket handed over is neither Unix nor TCP");
     tcp_address(bound);
-    return is_loopback((const struct sockaddr *)real) ? 0 : refuse_public(bound->address, err);
+    return anywhere || is_loopback((const struct sockaddr *)real) ? 0 : refuse_public(bound->address, err);
 }
 
-int bound_adopt(struct bound *out, int fd, struct err *err)
+int bound_adopt(struct bound *out, int fd, bool anywhere, struct err *err)
 {
     struct bound bound = {.fd = fd, .dirfd = -1};
     struct sockaddr_storage real = {0};
@@ -313,7 +313,7 @@ int bound_adopt(struct bound *out, int fd, struct err *err)
     if (getsockname(fd, (struct sockaddr *)&real, &len) < 0)
         rc = err_sys(err, errno, "the socket handed over");
     else
-        rc = check_adopted(&bound, &real, err);
+        rc = check_adopted(&bound, &real, anywhere, err);
     if (rc == 0 && (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
                     fcntl(fd, F_SETFD, FD_CLOEXEC) < 0))
         rc = err_sys(err, errno, "the socket handed over");

@@ -27,7 +27,7 @@ struct bound {
 /** See listen_unix_at, listen_expose and listen_fd for the rules and errors. */
 int bound_unix_at(struct bound *out, int dirfd, const char *name, struct err *err);
 int bound_expose(struct bound *out, const char *address, bool anywhere, struct err *err);
-int bound_adopt(struct bound *out, int fd, struct err *err);
+int bound_adopt(struct bound *out, int fd, bool anywhere, struct err *err);
 
 /** Closes, and removes the socket file that was made. */
 void bound_finish(struct bound *bound);

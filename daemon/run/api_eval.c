@@ -121,7 +121,7 @@ static int check_head(struct exchange *x, struct err *err)
 {
     uint64_t length = http_body_length(x->req);
     if (exchange_authority(x) != AUTHORITY_EXEC)
-        return err_set(err, ERR_FORBIDDEN, "programs are run over the store's own socket only");
+        return err_set(err, ERR_FORBIDDEN, "programs are run over the store's own socket only, or with an access token for exec");
     if (x->daemon->ending)
         return err_set(err, ERR_UNAVAILABLE, "the daemon is stopping");
     if (length == 0)
@@ -144,7 +144,7 @@ static int begin_pipe(struct exchange *x, struct err *err)
     int rc = check_head(x, err);
     if (rc == 0)
         rc = exchange_operand(x, &text, err);
-    return rc == 0 ? id_parse(&e->id, buf_span(&text), err) : rc;
+    return rc == 0 ? id_parse(&e->id, buf_span(&text), err) : rc; /* whose content it may see is asked for with the frame */
 }
 
 static size_t eval_body(struct exchange *x, struct span bytes)
@@ -188,12 +188,14 @@ static void finish(struct exchange *x)
 }
 
 const struct route route_eval = {.size = sizeof(struct eval),
+                                 .op = AUTH_EXEC,
                                  .begin = begin_eval,
                                  .body = eval_body,
                                  .end = eval_end,
                                  .gone = eval_gone,
                                  .finish = finish};
 const struct route route_pipe = {.size = sizeof(struct eval),
+                                 .op = AUTH_EXEC,
                                  .begin = begin_pipe,
                                  .body = eval_body,
                                  .end = eval_end,

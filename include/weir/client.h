@@ -25,13 +25,14 @@ struct weir_addr {
     char *host;       /**< TCP */
     char port[6];     /**< TCP */
     char *basic_auth; /**< "USER:PASS" of a URL, or NULL */
+    char *token;      /**< TCP: access token that requests carry (Authorization: Bearer), or NULL */
     char *shown; /**< the address as the user wrote it, for messages; a password is shown as *** */
 };
 
 /**
  * Parses: a path starting with / . or ~ (a directory means its `sock`), :PORT, HOST, HOST:PORT,
- * http://[USER[:PASS]@]HOST[:PORT][/]. https:// is refused with a message until TLS is there.
- * ERR_INVALID, -ENOMEM.
+ * http://[USER[:PASS]@]HOST[:PORT][/]. https:// is refused with a message until TLS is there. The access token for TCP is what
+ * WEIR_TOKEN of the environment holds, unless the URL names a user. ERR_INVALID, -ENOMEM.
  */
 int weir_addr_parse(struct weir_addr *out, const char *text, struct err *err);
 void weir_addr_finish(struct weir_addr *addr);
@@ -109,6 +110,7 @@ int weir_check(struct weir *w, const struct weir_response *res, struct err *err)
 
 struct weir_append {
     const char *topic;
+    bool stream;      /**< the topic is any name a stream may have; else the rule of topics holds */
     const char *meta; /**< JSON text or NULL; any size up to META_MAX */
     const char *ttl;  /**< or NULL */
     bool with_timestamp;

@@ -135,7 +135,7 @@ no_hash=sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
     is 200 '"topic":"note"'
     http POST '/note?ttl=head:2'
     is 200 '"ttl":"last:2"'
-    for name in exec ping health v1 streams access-tokens; do
+    for name in exec v1 streams access-tokens dashboard; do
         http POST "/$name"
         is 404
         [ -z "$body" ]
@@ -457,7 +457,7 @@ no_hash=sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
     done
     http POST /version
     is 405
-    for path in /a/b /append/a/b /cas/ /v1/streams //; do
+    for path in /a/b /append/a/b /cas/ /v1/nothing //; do
         http GET "$path"
         is 404
         [ -z "$body" ]

@@ -48,7 +48,7 @@ marks_of() {
     start
     import_marked "$store"
     curl -s --unix-socket "$store/sock" 'http://weir/export?topic=orders.*' >part
-    [ "$(head -c 12 part | od -An -tx1 | tr -d ' \n')" = 7765697264756d7000000001 ]
+    [ "$(head -c 12 part | od -An -tx1 | tr -d ' \n')" = 7765697264756d7000000003 ]
     lacks group/sample part
     start "$dir/other"
     run -0 curl -s --unix-socket "$dir/other/sock" -H 'Content-Type: application/x-weir-dump' --data-binary @part http://weir/import

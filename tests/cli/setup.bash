@@ -7,7 +7,7 @@ WEIR_BIN=${WEIR_BIN:-${BUILD:-$here/../../build/release}}
 WEIR_BIN=$(cd "$WEIR_BIN" && pwd)
 export WEIR_BIN
 export PATH=$WEIR_BIN:$PATH WEIR_NO_AUTOSTART=1 TZ=UTC LC_ALL=C.UTF-8
-unset WEIR_ADDR XS_ADDR NO_COLOR
+unset WEIR_ADDR XS_ADDR WEIR_TOKEN NO_COLOR
 
 bats_require_minimum_version 1.5.0
 

@@ -19,16 +19,18 @@ EVIL = b'#!/bin/sh\ntouch "$WEIR_MARK"\nexec sleep 1000\n'
 
 
 class Tcp:
-    """Requests over the exposed address."""
+    """Requests over the exposed address, with an access token or without."""
 
-    def __init__(self, daemon):
+    def __init__(self, daemon, token=None):
+        self.token = token
         frame = [f for f in daemon.client().frames() if f['topic'] == 'xs.start'][-1]
         host, _, port = frame['meta']['expose'].rpartition(':')
         self.host, self.port = host, int(port)
 
-    def request(self, target, body, headers=None):
+    def request(self, target, body, headers=None, method='POST'):
         conn = http.client.HTTPConnection(self.host, self.port, timeout=10)
-        conn.request('POST', target, body=body, headers=headers or {})
+        bearer = {'Authorization': 'Bearer ' + self.token} if self.token else {}
+        conn.request(method, target, body=body, headers={**bearer, **(headers or {})})
         answer = conn.getresponse()
         found = rig.Answer(answer.status, answer.headers, answer.read())
         conn.close()
@@ -60,6 +62,44 @@ def line(topic, content, meta, past=False):
     return json.dumps(frame).encode()
 
 
+def s2_target(topic):
+    return '/v1/streams/%s/records' % topic
+
+
+def s2_append(tcp, topic, content, meta):
+    """A record with the meta's members as headers; the basin makes its stream."""
+    record = {'body': base64.b64encode(content).decode(),
+              'headers': [[base64.b64encode(str(part).encode()).decode() for part in pair] for pair in (meta or {}).items()]}
+    return tcp.request(s2_target(topic), json.dumps({'records': [record]}).encode(),
+                       {'s2-basin': BASIN, 'Content-Type': 'application/json', 's2-format': 'base64'})
+
+
+def field(number, data):
+    """One length-delimited field of a protobuf message."""
+    size, left = b'', len(data)
+    while left > 127:
+        size += bytes([left & 127 | 128])
+        left >>= 7
+    return bytes([number << 3 | 2]) + size + bytes([left]) + data
+
+
+def s2_message(content, meta):
+    headers = b''.join(field(2, field(1, name.encode()) + field(2, str(value).encode())) for name, value in (meta or {}).items())
+    return field(1, headers + field(3, content))
+
+
+def s2_proto(tcp, topic, content, meta):
+    return tcp.request(s2_target(topic), s2_message(content, meta), {'s2-basin': BASIN, 'Content-Type': 'application/protobuf'})
+
+
+def s2_session(tcp, topic, content, meta):
+    message = s2_message(content, meta)
+    frame = (len(message) + 1).to_bytes(3, 'big') + b'\0' + message
+    return tcp.request(s2_target(topic), frame, {'s2-basin': BASIN, 'Content-Type': 's2s/proto'})
+
+
+BASIN = 'weir-root'
+
 # Every route that takes frames: name -> (request(tcp, topic, content, meta), status of a refusal).
 ROUTES = {
     'append': lambda tcp, topic, content, meta: tcp.request('/append/' + topic, content, xs_meta(meta)),
@@ -68,12 +108,16 @@ ROUTES = {
     'stream': lambda tcp, topic, content, meta: tcp.request('/append?stream', line(topic, content, meta)),
     'import': lambda tcp, topic, content, meta: tcp.request('/import', line(topic, content, meta, True)),
     'import lines': lambda tcp, topic, content, meta: tcp.request('/import?stream', line(topic, content, meta, True) + b'\n'),
+    'append to a stream': lambda tcp, topic, content, meta: tcp.request('/append/%s?stream=true' % topic, content, xs_meta(meta)),
+    's2 append': s2_append,
+    's2 protobuf append': s2_proto,
+    's2 session': s2_session,
 }
 
 
 def said_refused(answer):
     """By status; a stream that has begun says it in its lines."""
-    return answer.status == 403 or b'403' in answer.body or b'forbidden' in answer.body
+    return answer.status == 403 or b'403' in answer.body or b'forbidden' in answer.body or b'permission_denied' in answer.body
 
 
 class Bench:
@@ -173,6 +217,7 @@ def without_exec(opts, tmp):
     try:
         bench.define(daemon)
         tcp = Tcp(daemon)
+        auto_create(tcp)
         for route, send in ROUTES.items():
             refused += attack(tcp, daemon, bench, route, send)
             bench.goes_on(daemon, route)
@@ -181,6 +226,80 @@ def without_exec(opts, tmp):
         daemon.kill()
         programs.until(lambda: not programs.running(bench.store), 'all is gone')
     return '%d routes, %d refusals' % (len(ROUTES), refused)
+
+
+def auto_create(tcp):
+    """The basin makes the streams that are appended to, whatever they are called."""
+    answer = tcp.request('/v1/basins/' + BASIN, b'{"create_stream_on_append":true}', {'Content-Type': 'application/json'}, 'PATCH')
+    claim(answer.status == 200, 'the basin was not reconfigured: %d %r', answer.status, answer.body)
+
+
+ALL = {'basins': {'prefix': ''}, 'streams': {'prefix': ''}, 'access_tokens': {'prefix': ''},
+       'op_groups': {kind: {'read': True, 'write': True} for kind in ('account', 'basin', 'stream')}}
+
+
+def issue(via, scope, name):
+    answer = via.request('POST', '/tokens', json.dumps({'id': name, 'scope': scope}).encode())
+    claim(answer.status == 201, 'no token: %d %r', answer.status, answer.body)
+    return answer.json()['access_token']
+
+
+def without_exec_token(opts, tmp):
+    """With a token for everything but exec it is the same, and no such token makes one with exec."""
+    bench = Bench(opts, os.path.join(tmp, 'token'))
+    daemon = bench.start()
+    refused = 0
+    try:
+        bench.define(daemon)
+        claim(daemon.client().request('POST', '/tokens', b'{"root":true}').status == 201, 'no root token')
+        tcp = Tcp(daemon, issue(daemon.client(), ALL, 'most'))
+        claim(Tcp(daemon).request('/append/x', b'x').status == 401, 'a request without a token was taken')
+        auto_create(tcp)
+        for route, send in ROUTES.items():
+            refused += attack(tcp, daemon, bench, route, send)
+        exec_too = {**ALL, 'ops': ['exec']}
+        for target, body in (('/tokens', {'id': 'evil', 'scope': exec_too}), ('/v1/access-tokens', {'id': 'evil', 'scope': exec_too}),
+                             ('/tokens', {'root': True}), ('/eval', 'true'), ('/pipe/' + min(bench.ids.values()), 'true')):
+            data = body if isinstance(body, str) else json.dumps(body)
+            answer = tcp.request(target, data.encode(), {'Content-Type': 'application/json'})
+            claim(answer.status in (400, 403), '%s %s: %d %r', target, data, answer.status, answer.body)
+        claim(tcp.request('/tokens/root', None, method='DELETE').status == 403, 'the root token was revoked')
+        bench.goes_on(daemon, 'token')
+        daemon = bench.restart(daemon, 'token')
+    finally:
+        daemon.kill()
+        programs.until(lambda: not programs.running(bench.store), 'all is gone')
+    return '%d routes, %d refusals' % (len(ROUTES), refused)
+
+
+def with_exec_token(opts, tmp):
+    """A token that grants exec defines and ends programs over TCP, by every route, in the topics and basins that it has."""
+    store = os.path.join(tmp, 'exec')
+    with Daemon(opts.weird, store, ['--expose', '127.0.0.1:0']) as daemon:
+        daemon.ready()
+        auto_create(Tcp(daemon))
+        tcp = Tcp(daemon, issue(daemon.client(), {**ALL, 'ops': ['exec']}, 'all'))
+        for number, (route, send) in enumerate(ROUTES.items()):
+            name = 'one%d' % number
+            answer = send(tcp, name + '.spawn', programs.RUNS['service'], None)
+            claim(answer.status == 200, '%s: %d %r', route, answer.status, answer.body)
+            if not route.startswith('import'):
+                programs.until(lambda: len(programs.running(store)) == 1, lambda: '%s: runs %s' % (route, programs.running(store)))
+                answer = send(tcp, name + '.terminate', b'', None)
+                claim(answer.status == 200, '%s: %d %r', route, answer.status, answer.body)
+            programs.until(lambda: not programs.running(store) or route.startswith('import'), lambda: '%s did not end it' % route)
+            for name in programs.running(store):
+                end = [f for f in daemon.client().frames() if f['id'] == name][0]
+                daemon.client().append(end['topic'].replace('.spawn', '.terminate'), b'')
+            programs.until(lambda: not programs.running(store), lambda: 'left %s' % programs.running(store))
+        for name, scope in (('topics', {**ALL, 'ops': ['exec'], 'streams': {'prefix': 'other.'}}),
+                            ('basins', {**ALL, 'ops': ['exec'], 'basins': {'prefix': 'other-basin'}})):
+            narrow = Tcp(daemon, issue(daemon.client(), scope, name))
+            for route, send in ROUTES.items():
+                answer = send(narrow, 'narrow.spawn', programs.RUNS['service'], None)
+                claim(said_refused(answer), '%s of a token for other %s: %d %r', route, name, answer.status, answer.body)
+        claim(not programs.running(store), 'runs %s', programs.running(store))
+        programs.stop(daemon)
 
 
 def forged_with_exec(opts, tmp):
@@ -294,7 +413,7 @@ def from_programs(opts, tmp):
 
 
 def run(opts, report, tmp):
-    for case in (without_exec, forged_with_exec, import_counts, from_programs):
+    for case in (without_exec, without_exec_token, with_exec_token, forged_with_exec, import_counts, from_programs):
         report.case('authority ' + case.__name__, case, opts, tmp)
 
 

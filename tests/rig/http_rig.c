@@ -20,6 +20,7 @@
 #include "tests/rig/http_rig.h"
 
 #define PATIENCE_S 5
+#define ECHO_ROOM (128u * 1024)
 
 /* --- the handler -------------------------------------------------------------------------------
  */
@@ -30,6 +31,8 @@ struct task {
     struct buf body;
     bool gone;
     bool held;     /* /pause: has refused bytes once */
+    bool ended;    /* /echo */
+    bool answered; /* from begin on */
     bool due;      /* /later, /pause: the timer acts on it */
     unsigned seen; /* /follow: events told */
     uint64_t left; /* /bytes */
@@ -52,6 +55,7 @@ static long read_bytes(void *arg, struct http_req *req, uint8_t *into, size_t ro
     struct task *task = http_state(req);
     size_t n = task->left < room ? (size_t)task->left : room;
     pthread_mutex_lock(&rig->lock);
+    rig->given += n;
     if (room < rig->room && task->left > room)
         rig->room = room;
     pthread_mutex_unlock(&rig->lock);
@@ -110,6 +114,33 @@ static long read_trailed(void *arg, struct http_req *req, uint8_t *into, size_t 
     return 0;
 }
 
+/* What came in goes out; more is taken only when that is gone. */
+static long read_echo(void *arg, struct http_req *req, uint8_t *into, size_t room)
+{
+    struct task *task = http_state(req);
+    (void)arg;
+    if (task->body.len == 0)
+        return task->ended ? 0 : HTTP_WAIT;
+    size_t n = task->body.len < room ? task->body.len : room;
+    memcpy(into, task->body.ptr, n);
+    buf_consume(&task->body, n);
+    http_resume_body(req);
+    return (long)n;
+}
+
+static size_t take_echo(struct http_req *req, struct task *task, struct span bytes)
+{
+    size_t room = ECHO_ROOM - task->body.len;
+    size_t n = bytes.len < room ? bytes.len : room;
+    if (http_is_duplex(req) || n == bytes.len) {
+        assert(buf_add(&task->body, bytes.ptr, n) == 0);
+        http_wake(req);
+        return n;
+    }
+    assert(buf_add_span(&task->body, bytes) == 0); /* read is not called before the end */
+    return bytes.len;
+}
+
 static uint64_t query_number(struct http_req *req)
 {
     uint64_t n = 0;
@@ -117,9 +148,17 @@ static uint64_t query_number(struct http_req *req)
     return n;
 }
 
+static void reply_peer(struct http_req *req)
+{
+    struct http_peer peer = {"none", 0};
+    (void)http_peer(req, &peer);
+    http_reply(req, 200, "text/plain", span_str(peer.ip), NULL);
+}
+
 static void begin_answering(struct http_req *req, struct task *task)
 {
     task->left = query_number(req);
+    task->answered = true;
     if (at(req, "/bytes"))
         http_reply_stream(req, 200, NULL, UINT64_MAX, read_bytes, NULL);
     else if (at(req, "/sized"))
@@ -138,6 +177,12 @@ static void begin_answering(struct http_req *req, struct task *task)
         http_reply(req, 204, NULL, (struct span){NULL, 0}, NULL);
     else if (at(req, "/same"))
         http_reply(req, 304, NULL, (struct span){NULL, 0}, NULL);
+    else if (at(req, "/peer"))
+        reply_peer(req);
+    else if (at(req, "/echo"))
+        http_reply_stream(req, 200, NULL, UINT64_MAX, read_echo, NULL);
+    else
+        task->answered = false;
 }
 
 static void on_begin(void *arg, struct http_req *req)
@@ -166,6 +211,8 @@ static size_t on_body(void *arg, struct http_req *req, struct span bytes)
         reply_text(req, 413, "mid");
         return 0;
     }
+    if (at(req, "/echo"))
+        return take_echo(req, task, bytes);
     if (at(req, "/pause") && !task->held) {
         task->held = true;
         task->due = true;
@@ -183,7 +230,10 @@ static void on_end(void *arg, struct http_req *req)
 {
     (void)arg;
     struct task *task = http_state(req);
-    if (at(req, "/later"))
+    task->ended = true;
+    if (task->answered)
+        http_wake(req);
+    else if (at(req, "/later"))
         task->due = true;
     else if (at(req, "/header"))
         http_reply(req, 200, NULL, http_header(req, "xS-MeTa"), NULL);
@@ -239,7 +289,12 @@ static void on_drained(void *arg)
 static void wake_all(struct rig *rig)
 {
     for (struct task *task = rig->tasks; task; task = task->next)
-        http_wake(task->req);
+        if (at(task->req, "/late") && !task->answered) {
+            task->answered = true;
+            reply_text(task->req, 200, "late");
+        } else {
+            http_wake(task->req);
+        }
 }
 
 static void stop_all(struct rig *rig)
@@ -264,6 +319,10 @@ static void on_order(uv_async_t *async)
         wake_all(rig);
     else if (order == ORDER_ADD)
         (void)http_add(rig->server, rig->fd_to_add, &rig->doors[rig->via_to_add], NULL);
+    else if (order == ORDER_END)
+        http_end(rig->server, &rig->doors[rig->via_to_add]);
+    else if (order == ORDER_CUT)
+        http_cut(rig->server, &rig->doors[rig->via_to_add]);
     else if (order == ORDER_SHUTDOWN)
         http_shutdown(rig->server, rig->shutdown_ms, on_drained, rig);
     else
@@ -348,6 +407,14 @@ bool rig_reaches(struct rig *rig, const unsigned *counter, unsigned n)
     bool reached = *counter >= n;
     pthread_mutex_unlock(&rig->lock);
     return reached;
+}
+
+size_t rig_given(struct rig *rig)
+{
+    pthread_mutex_lock(&rig->lock);
+    size_t given = rig->given;
+    pthread_mutex_unlock(&rig->lock);
+    return given;
 }
 
 /* --- the client --- */

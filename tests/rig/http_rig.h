@@ -23,8 +23,9 @@ struct rig {
     unsigned begun, gone, whole, drained;
     bool gone_twice;
     char log[512]; /**< raw targets of the last begun request: "path?query" */
+    size_t given;  /**< bytes that reads of /bytes gave */
     size_t room;   /**< the least room offered to a read of /bytes */
-    enum { ORDER_NONE, ORDER_EVENT, ORDER_WAKE, ORDER_SHUTDOWN, ORDER_ADD, ORDER_STOP } wanted;
+    enum { ORDER_NONE, ORDER_EVENT, ORDER_WAKE, ORDER_SHUTDOWN, ORDER_ADD, ORDER_END, ORDER_CUT, ORDER_STOP } wanted;
     unsigned done;
     int fd_to_add;
     struct http_door doors[2]; /* by via */
@@ -43,6 +44,8 @@ struct rig *rig_start(unsigned idle_s, size_t max);
 void rig_stop(struct rig *rig);
 /** Has the loop thread do it and waits until it is done. */
 void rig_order(struct rig *rig, int order);
+/** The field `given`. */
+size_t rig_given(struct rig *rig);
 /** A client socket over a socketpair or loopback TCP. */
 int rig_connect(struct rig *rig, enum http_via via);
 /** Waits until *counter (a field under the lock) reaches n; false after 5 s. */

@@ -79,6 +79,36 @@ static void test_user_info(void **state)
     check_auth("http://a%40b:p%3aq@h", "a@b:p:q", "http://a%40b:***@h");
 }
 
+static void check_token(const char *text, const char *want)
+{
+    struct weir_addr addr;
+
+    assert_int_equal(weir_addr_parse(&addr, text, NULL), 0);
+    if (want)
+        assert_string_equal(addr.token, want);
+    else
+        assert_null(addr.token);
+    weir_addr_finish(&addr);
+}
+
+static void test_token(void **state)
+{
+    struct weir_addr addr;
+
+    (void)state;
+    check_token(":80", NULL);
+    setenv("WEIR_TOKEN", "weir_abc-_", 1);
+    check_token(":80", "weir_abc-_");
+    check_token("http://h", "weir_abc-_");
+    check_token("http://me:x@h", NULL);
+    check_token("./store", NULL);
+    setenv("WEIR_TOKEN", "a\r\nX: y", 1);
+    assert_int_equal(weir_addr_parse(&addr, ":80", NULL), ERR_INVALID);
+    setenv("WEIR_TOKEN", "", 1);
+    check_token(":80", NULL);
+    unsetenv("WEIR_TOKEN");
+}
+
 static void test_refused(void **state)
 {
     static const char *const bad[] = {
@@ -159,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts),   cmocka_unit_test(test_user_info),
+        cmocka_unit_test(test_token),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_https_message),
         cmocka_unit_test(test_paths),
     };

@@ -58,6 +58,31 @@ static void test_simple(void **state)
     assert_true(rig_reaches(rig, &rig->whole, 5));
 }
 
+/* An answer that comes by and by, given before the body: the route gets the body all the same. */
+static void test_answer_before_body(void **state)
+{
+    (void)state;
+    CLEAN_BUF rest = BUF_INIT;
+    int fd = rig_connect(rig, HTTP_VIA_UNIX);
+    for (int i = 0; i < 2; i++) {
+        say(fd, "POST /echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nhe");
+        rig_order(rig, ORDER_EVENT);
+        say(fd, "llo");
+        expect(fd, &rest, 200, "hello");
+        say(fd, "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n");
+        rig_order(rig, ORDER_EVENT);
+        say(fd, "3\r\nllo\r\n0\r\n\r\n");
+        expect(fd, &rest, 200, "hello");
+        say(fd, "GET /echo HTTP/1.1\r\n\r\n");
+        expect(fd, &rest, 200, "");
+    }
+    say(fd, "POST /echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    expect(fd, &rest, 100, NULL);
+    say(fd, "ok");
+    expect(fd, &rest, 200, "ok");
+    close(fd);
+}
+
 static void test_keep_alive(void **state)
 {
     (void)state;
@@ -733,6 +758,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_simple),
+        CASE(test_answer_before_body),
         CASE(test_keep_alive),
         CASE(test_pipelined),
         CASE(test_byte_by_byte),

@@ -239,6 +239,27 @@ static void test_refused_addresses(void **state)
     }
 }
 
+/* Who exposes knowingly may be reached from anywhere, also by a socket that was handed over. */
+static void test_anywhere(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct listen_options anywhere = options;
+    struct listener *listener = NULL, *adopted = NULL;
+    anywhere.anywhere = true;
+    assert_int_equal(listen_expose(&listener, &anywhere, "0.0.0.0:0", &err), 0);
+    assert_true(strncmp(listen_address(listener), "0.0.0.0:", 8) == 0);
+    listen_destroy(listener);
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_in all = {.sin_family = AF_INET};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&all, sizeof(all)), 0);
+        assert_int_equal(listen(fd, 1), 0);
+        assert_int_equal(listen_fd(&adopted, i ? &anywhere : &options, fd, &err), i ? 0 : ERR_FORBIDDEN);
+    }
+    listen_destroy(adopted);
+}
+
 static void test_adopted(void **state)
 {
     (void)state;
@@ -364,6 +385,7 @@ int main(void)
         CASE(test_long_path),
         CASE(test_tcp),
         CASE(test_refused_addresses),
+        CASE(test_anywhere),
         CASE(test_adopted),
         CASE(test_full),
         CASE(test_no_descriptors),
