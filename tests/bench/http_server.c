@@ -31,6 +31,7 @@ static long read_bytes(void *arg, struct http_req *req, uint8_t *into, size_t ro
 static void on_begin(void *arg, struct http_req *req)
 {
     (void)arg;
+    http_set_state(req, http_method(req) == HTTP_GET && http_path(req).len > 1 ? &server : NULL); /* it is answered */
     if (span_is(http_path(req), "/follow"))
         http_reply_stream(req, 200, NULL, UINT64_MAX, read_never, NULL);
     else if (span_is(http_path(req), "/bytes"))
@@ -48,6 +49,8 @@ static size_t on_body(void *arg, struct http_req *req, struct span bytes)
 static void on_end(void *arg, struct http_req *req)
 {
     (void)arg;
+    if (http_state(req))
+        return;
     http_reply(req, 200, "application/json",
                span_str("{\"topic\":\"t\",\"id\":\"03d4q1qhbiv09ovtuhokw5yxv\"}"), NULL);
 }

@@ -66,3 +66,15 @@ ends_what_it_serves() {
     [ "$status" -eq 0 ]
     grep -q 'hello, you asked for /world' out
 }
+
+@test "the streams of the README work" {
+    section Streams >code
+    status=0
+    timeout 60 bash -eu code >out 2>err </dev/null || status=$?
+    ends_what_it_serves ./laptop
+    cat out err
+    [ "$status" -eq 0 ]
+    grep -q '"name":"my-laptop"' out
+    grep -q '"body":"milk and bread"' out
+    grep -q 'and butter' out
+}
