@@ -114,7 +114,7 @@ static int take_mark(struct intake *in, const struct dump_item *item)
 {
     if (in->authority == AUTHORITY_NONE)
         return err_set(&in->err, ERR_FORBIDDEN,
-                       "a dump with marks is imported over the store's own socket only");
+                       "a dump with marks is imported over the store's own socket, or with a token for exec");
     struct frame_id *acked = copy_ids(item->acked);
     struct store_mark *mark = acked ? intake_add_mark(in) : NULL;
     if (!mark) {
