@@ -64,7 +64,7 @@ static size_t move_size(struct store *store)
 {
     size_t waiting = tail_unindexed(&store->tail);
     bool many = waiting > BACKLOG;
-    if (many && !store->tail_wide) {
+    if (many && !store->tail_wide && store->options.tail_bytes < MOVE_MOST) {
         store->tail_wide = true;
         tail_keep(&store->tail, MOVE_MOST);
     }
@@ -211,23 +211,24 @@ static int move_all(struct store *store, size_t *bytes)
     return r;
 }
 
-/* Removes a slice of what trims and drops left behind. Returns whether more is left; errors are as those of a move. */
-static bool purge(struct store *store)
+/* Removes a slice of what trims and drops left behind. Returns microseconds until the next, 0 = nothing is left; errors are as those of
+ * a move. */
+static uint64_t purge(struct store *store)
 {
     struct err err = ERR_INIT;
     CLEAN_BUF freed = BUF_INIT;
     bool more = false;
     if (!index_has_purges(store->index))
-        return false;
+        return 0;
     int r = index_purge(store->index, &more, &freed, &err);
     if (r == ERR_FULL && store_use_reserve(store))
-        return true;
+        return 1;
     if (r != 0) {
         not_moved(store, &err);
-        return false;
+        return RETRY_US;
     }
     tell_freed(store, &freed);
-    return more;
+    return more ? 1 : 0;
 }
 
 /* --- expiry ------------------------------------------------------------------------------- */
@@ -348,7 +349,7 @@ uint64_t indexer_step(struct store *store)
     size_t moved_before = store->moved_bytes;
     if (move_all(store, &store->moved_bytes) != 0)
         return RETRY_US;
-    bool more = !closing && purge(store); /* it goes on at the next start */
+    uint64_t again = closing ? 0 : purge(store); /* it goes on at the next start */
     tail_trim(&store->tail);
     give_back(store, moved_before);
     store->engine->ops->prepare(store->engine, &err);
@@ -357,5 +358,5 @@ uint64_t indexer_step(struct store *store)
     pthread_mutex_unlock(&store->lock);
     if (queued)
         workers_write(store);
-    return more ? 1 : next_look(store, expire(store));
+    return again ? again : next_look(store, expire(store));
 }

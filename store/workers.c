@@ -76,21 +76,19 @@ static void *write_main(void *arg)
     return NULL;
 }
 
-/* The store due first, or NULL; `wait_us` gets how long until the next is due (0: nothing is). */
+/* The store that has been due for longest, so that one that is always due holds up no other; or NULL: `wait_us` gets how long until the
+ * next is due (0: nothing is). */
 static struct store *first_due(struct store_workers *w, uint64_t *wait_us)
 {
-    uint64_t now = time_mono_us(), soonest = 0;
+    struct store *first = NULL;
+    uint64_t now = time_mono_us();
     *wait_us = 0;
-    for (struct store *s = w->stores; s; s = s->next_store) {
-        if (s->index_due_us == 0)
-            continue;
-        if (s->index_due_us <= now)
-            return s;
-        if (soonest == 0 || s->index_due_us < soonest)
-            soonest = s->index_due_us;
-    }
-    if (soonest)
-        *wait_us = soonest - now;
+    for (struct store *s = w->stores; s; s = s->next_store)
+        if (s->index_due_us != 0 && (!first || s->index_due_us < first->index_due_us))
+            first = s;
+    if (!first || first->index_due_us <= now)
+        return first;
+    *wait_us = first->index_due_us - now;
     return NULL;
 }
 

@@ -236,7 +236,7 @@ struct store_op {
     bool found;    /**< REMOVE: the frame was there */
     uint64_t actual_seq;
     struct frame_id actual_last;
-    uint64_t number; /**< record it went into; 0 when nothing was written */
+    uint64_t number; /**< record of the group it was judged in; 0 when that wrote nothing */
     struct store_op *next; /**< the store's, while it has the op */
 };
 

@@ -73,6 +73,15 @@ static inline void step_settle(struct store *store)
     must(!"the store does not come to rest");
 }
 
+/* The same, until nothing is left of trims and drops either; only then goes what expired. */
+static inline void step_settle_all(struct store *store)
+{
+    step_settle(store);
+    for (int i = 0; i < 100000 && index_has_purges(store->index); i++)
+        step_settle(store);
+    must(!index_has_purges(store->index));
+}
+
 /* Runs one operation to its answer. */
 static inline int step_run(struct store *store, struct store_op *op)
 {

@@ -806,6 +806,35 @@ static void test_large_drops_linger(void **state)
     assert_int_equal(look_at(play, &t, "trimmed").live, 11);
 }
 
+/* Opens the store anew and drops a topic of 3000 frames, which takes as many commits of the index. */
+static void drop_slowly(struct play *play)
+{
+    struct store_topic_op t;
+    play->options.purge_slice = 1;
+    play_open(play);
+    put_many(play, "dropped", 3);
+    assert_int_equal(deed(play, &t, TOPIC_DROP, "dropped", NULL), 0);
+    assert_true(stat_of(play).frames > 1000);
+}
+
+/* A store that is closed does not wait until all is removed: that goes on when it is opened again. */
+static void test_close_amid_a_purge(void **state)
+{
+    struct play *play = *state;
+    struct store_topic_op t;
+    play_close(play);
+    drop_slowly(play);
+    uint64_t before = stat_of(play).frames;
+    play_reopen(play);
+    uint64_t after = stat_of(play).frames;
+    assert_true(after > 1000 && after <= before);
+    assert_int_equal(count_all(play), 0);
+    assert_int_equal(deed(play, &t, TOPIC_LOOK, "dropped", NULL), ERR_NOT_FOUND);
+    for (int i = 0; i < 1000000 && stat_of(play).frames == after; i++)
+        sched_yield();
+    assert_true(stat_of(play).frames < after);
+}
+
 /* --- lists and seeks ---------------------------------------------------------------------- */
 
 struct names {
@@ -1049,7 +1078,8 @@ int main(void)
         CASE(test_keys_of_streams),  CASE(test_trim),
         CASE(test_trim_and_old_frames), CASE(test_trim_through_many_holes),
         CASE(test_drop_conditions),  CASE(test_drop_hides),
-        CASE(test_large_drops_linger), CASE(test_list),
+        CASE(test_large_drops_linger), CASE(test_close_amid_a_purge),
+        CASE(test_list),
         CASE(test_seek),             CASE(test_restore),
         CASE(test_in_one_group),
     };
