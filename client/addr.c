@@ -218,7 +218,7 @@ static int parse_form(struct weir_addr *addr, const char *text, struct err *err)
         return parse_url(addr, text + 7, err);
     if (strncasecmp(text, "https://", 8) == 0)
         return err_set(err, ERR_INVALID,
-                       "https:// addresses are not supported yet; use http:// or a TLS tunnel");
+                       "https:// is understood by `weir s2' alone; use the store's own socket, or http:// through a TLS tunnel");
     if (strstr(text, "://"))
         return err_set(err, ERR_INVALID, "\"%s\": only http:// addresses are understood", text);
     if (strchr(text, '/'))

@@ -73,7 +73,6 @@ static int put_scope(struct buf *out, const struct call *call)
 /* A time from now on, or a moment. */
 static int put_expiry(struct buf *out, const struct call *call)
 {
-    struct err err = ERR_INIT;
     char shown[TIME_TEXT_MAX];
     uint64_t now = time_now_ms(), ms = 0;
     const char *text = call_value(call, TOKEN_EXPIRES);
@@ -81,8 +80,8 @@ static int put_expiry(struct buf *out, const struct call *call)
         return 0;
     if (time_parse_duration(span_str(text), &ms, NULL) == 0)
         ms += now;
-    else if (time_parse_moment(span_str(text), now, &ms, &err) != 0)
-        return call_usage(call, "--expires: %s", err.text);
+    else if (time_parse_moment(span_str(text), now, &ms, NULL) != 0)
+        return call_usage(call, "--expires: \"%.60s\" is no time: such as 30d, 2030-01-31 or 2030-01-31T12:00:00Z", text);
     time_format(shown, ms);
     return buf_addf(out, ",\"expires_at\":\"%s\"", shown);
 }

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -56,17 +57,32 @@ struct usage_request {
 
 /* --- the question -------------------------------------------------------------------------------------------- */
 
+/* What there is of this level, as a message has it. */
+static void name_sets(char *out, size_t size, enum level level)
+{
+    size_t len = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+        if (sets[i].level == level && len < size)
+            len += (size_t)snprintf(out + len, size - len, "%s%s", len ? ", " : "", sets[i].name);
+}
+
 static int take_set(struct usage_request *u)
 {
-    char room[64];
+    char room[64], known[160];
     struct span name;
     int rc = s2_query_text(&u->s, "set", room, sizeof(room), &name);
     for (size_t i = 0; rc == 1 && i < sizeof(sets) / sizeof(sets[0]); i++)
         if (sets[i].level == u->level && span_is(name, sets[i].name))
             u->set = &sets[i];
-    if (rc >= 0 && !u->set)
-        s2_fail(&u->s, S2_BAD_QUERY, rc ? "set: there is no set `%s' here" : "set is missing", room);
-    return u->set ? 0 : -1;
+    if (u->set || rc < 0)
+        return u->set ? 0 : -1;
+    name_sets(known, sizeof(known), u->level);
+    if (rc)
+        s2_fail(&u->s, S2_BAD_QUERY, "set: there is no set `%s' here, but %s", room, known);
+    else
+        s2_fail(&u->s, S2_BAD_QUERY, "set is missing: one of %s", known);
+    return -1;
 }
 
 static int take_interval(struct usage_request *u)

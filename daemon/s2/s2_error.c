@@ -118,7 +118,7 @@ static const char *text_of(const struct store_op *op)
 {
     switch (op->result) {
     case ERR_NOT_FOUND:
-        return "there is no such stream";
+        return "there is no such stream: create it first, or have the basin do so (create_stream_on_append, create_stream_on_read)";
     case ERR_UNKNOWN:
         return "whether this was stored is not known";
     case ERR_FULL:

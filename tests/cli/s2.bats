@@ -104,5 +104,6 @@ code() {
         [ "$(curl -sS "$version" --max-time 20 "$url/version" | jq 'has("version")')" = true ]
         json POST /streams/s/records '{"records":[{"body":"x"}]}' -o "$dir/answer" -w '%{http_code}' >"$dir/code"
         [ "$(cat "$dir/code") $(jq -r .code "$dir/answer")" = '404 stream_not_found' ]
+        jq -r .message "$dir/answer" | grep -q create_stream_on_append
     done
 }

@@ -200,6 +200,8 @@ followed() {
     s2 "metrics/weir-root?set=basin-ops&start=$start&end=$end" | grep -q '"name":"check-tail"'
     s2 basins >/dev/null
     s2 "metrics?set=account-ops&start=$start&end=$end" | grep -q '"name":"list-basins","unit":"operations","interval":"hour","values":\[\[[0-9]*,1.0\]\]'
+    s2 "metrics/weir-root?set=nope&start=$start&end=$end" | grep -q 'but storage, append-ops,.*basin-ops"'
+    s2 "metrics/weir-root/s?start=$start&end=$end" | grep -q 'set is missing: one of storage"'
     s2 "metrics?set=active-basins&start=$start&end=$end" | grep -q '{"values":\[{"label":{"name":"active-basins","values":\["weir-root"\]}}\]}'
     s2 "metrics/weir-root/s?set=storage&start=$start&end=$end" | grep -q '"gauge":{"name":"storage","unit":"bytes","values":\[\[[0-9]*,[1-9][0-9]*.0\]\]'
     for query in "set=append-ops" "set=append-ops&start=$end&end=$start" "set=append-ops&start=0&end=$end" "set=append-ops&start=$now&end=$((now + 9000))"; do

@@ -180,7 +180,7 @@ in_open_state() {
 }
 
 @test "a token that is known holds in the open state, too" {
-    local token=
+    local token=''
     exposed
     token=$(issue t --op read --stream 'a.*')
     ask 200 "$url/"
@@ -201,7 +201,7 @@ in_open_state() {
 
 # Reads of a token for a.* : nothing else is shown, however it is asked for.
 @test "reads show the topics that a token has" {
-    local token= a b i big
+    local token='' a b i big
     exposed
     head -c 100000 /dev/urandom >large
     for i in 1 2; do
@@ -242,7 +242,7 @@ in_open_state() {
 }
 
 @test "naming a content is no way to read it" {
-    local token= hash
+    local token='' hash
     exposed
     hash=$(weir append "$store" b.x --content theirs | grep -o 'sha256-[^"]*')
     token=$(issue t --op read,append --stream 'a.*')
@@ -261,7 +261,7 @@ in_open_state() {
 }
 
 @test "writes reach the topics that a token has" {
-    local token= a b
+    local token='' a b
     exposed
     a=$(weir append "$store" a.x --content x | id_of)
     b=$(weir append "$store" b.x --content x | id_of)
@@ -291,7 +291,7 @@ in_open_state() {
 }
 
 @test "an export over TCP has no tokens; one over the socket has, and brings them along" {
-    local token= other other_port
+    local token='' other other_port
     exposed
     weir token root "$store" >/dev/null 2>&1
     token=$(issue reader --read)
@@ -311,7 +311,7 @@ in_open_state() {
 }
 
 @test "groups are within what their members may read" {
-    local token= body
+    local token=''
     exposed
     weir append "$store" a.x --content 1 >/dev/null
     weir append "$store" b.x --content 1 >/dev/null
@@ -337,7 +337,7 @@ in_open_state() {
 }
 
 @test "revoking ends what is open, and the follow is no clean end" {
-    local token= reader status=0
+    local token='' reader status=0
     exposed
     weir append "$store" a.x --content 1 >/dev/null
     token=$(issue t --op read)
@@ -363,7 +363,7 @@ in_open_state() {
 }
 
 @test "a token that was answered is there after kill -9, and so is a revocation" {
-    local token= gone i
+    local token='' gone i
     exposed
     for i in 1 2 3; do
         gone=$(issue gone --read)
@@ -379,7 +379,7 @@ in_open_state() {
 }
 
 @test "S2 routes: operations, names and the auto-prefix" {
-    local token= s b
+    local token='' s b
     exposed
     weir append "$store" team/a --stream 'team/a' --content x >/dev/null 2>&1 || :
     b='s2-basin: weir-root'
@@ -422,10 +422,10 @@ in_open_state() {
 }
 
 @test "S2 access tokens: issue, list, revoke" {
-    local token= secret own
+    local token='' secret own
     exposed
-    weir token root "$store" >root 2>/dev/null
-    token=$(cat root)
+    weir token root "$store" >root.token 2>/dev/null
+    token=$(cat root.token)
     ask 201 -H "$json" -d '{"id":"boss","scope":{"basins":{"prefix":""},"streams":{"prefix":"a/"},"access_tokens":{"prefix":"boss-"},
         "op_groups":{"stream":{"read":true}},"ops":["issue-access-token","revoke-access-token","list-access-tokens"]},
         "expires_at":"2099-01-01T00:00:00Z"}' "$url/v1/access-tokens"
@@ -460,7 +460,7 @@ in_open_state() {
     ask 404 -X DELETE "$url/v1/access-tokens/boss-2"
     grep -q access_token_not_found body
     ask 403 -X DELETE "$url/v1/access-tokens/boss"
-    token=$(cat root)
+    token=$(cat root.token)
     ask 200 "$url/v1/access-tokens"
     lacks exec body
     ask 403 -X DELETE "$url/v1/access-tokens/root"
@@ -473,7 +473,7 @@ in_open_state() {
     fails 2 "say what the token is for" weir token issue "$store" t
     fails 2 "is for \`issue'" weir token list "$store" --read
     fails 1 "there is no operation" weir token issue "$store" t --op nonsense
-    fails 2 "expires" weir token issue "$store" t --read --expires soon
+    fails 2 "such as 30d" weir token issue "$store" t --read --expires soon
     root=$(weir token root "$store")
     fails 1 "set WEIR_TOKEN" weir cat ":$port"
     WEIR_TOKEN=$root weir cat ":$port" | grep -q xs.start
@@ -505,12 +505,12 @@ in_open_state() {
 }
 
 @test "browsers: preflights are answered for every route, answers carry the origin" {
-    local token=
+    local token=''
     exposed --cors '*'
     weir token root "$store" >/dev/null 2>&1
     ask 200 -X OPTIONS -D head -H 'Origin: http://app.example' -H 'Access-Control-Request-Method: PUT' \
         -H 'Access-Control-Request-Headers: authorization,s2-basin' "$url/v1/basins"
-    tr -d '\r' <head >fields
+    tr -d '\r' <./head >fields
     grep -qix 'access-control-allow-origin: http://app.example' fields
     grep -qix 'access-control-allow-headers: authorization,s2-basin' fields
     grep -qix 'access-control-allow-credentials: true' fields

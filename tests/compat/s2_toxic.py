@@ -13,6 +13,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -50,6 +51,7 @@ if __name__ == '__main__' and os.environ.get('WEIR_COMPAT_INSIDE') != 's2 toxipr
 rig.in_python_with('s2 toxiproxy', ['s2-sdk>=0.13'], 'import s2_sdk')
 
 from s2_sdk import (S2, AppendInput, Endpoints, ReadLimit, Record, Retry, S2Error, SeqNum, SeqNumMismatchError, Timeout)  # noqa: E402
+from s2_sdk._s2s import _append_session as sdk_appends  # noqa: E402
 
 # name: (type, direction, attributes)
 TOXICS = {
@@ -193,10 +195,11 @@ async def sdk_with_match(env, toxic):
     same(numbers(await read_all(direct)), list(range(total)), 'records')
 
 
-async def acks_of(session, acked):
+async def acks_of(session, acked, tickets):
     """Appends a hundred batches; what was acked goes into `acked`. False: the session stands still."""
     try:
-        tickets = [await asyncio.wait_for(session.submit(AppendInput(numbered(n * 2, 2))), STILL) for n in range(100)]
+        for n in range(100):
+            tickets.append(await asyncio.wait_for(session.submit(AppendInput(numbered(n * 2, 2))), STILL))
         for n, ticket in enumerate(tickets):
             ack = await asyncio.wait_for(_await(ticket), STILL)
             acked += [(n * 2, ack.start.seq_num), (n * 2 + 1, ack.start.seq_num + 1)]
@@ -207,19 +210,66 @@ async def acks_of(session, acked):
         return False
 
 
+class Wire:
+    """What an append session sent and what it was answered, by attempt, below the SDK's own count of its batches."""
+
+    def __init__(self):
+        self.attempts = []  # (numbers of each batch, first seq num of each ack)
+
+    def __enter__(self):
+        self.kept = body_of, ack_of = sdk_appends._body_gen, sdk_appends.append_ack_from_proto
+
+        def sends(*given):
+            sent = []
+            self.attempts.append((sent, []))
+            return self.passed_on(body_of(*given), sent)
+
+        def hears(ack):
+            self.attempts[-1][1].append(ack.start.seq_num)
+            return ack_of(ack)
+
+        sdk_appends._body_gen, sdk_appends.append_ack_from_proto = sends, hears
+        return self
+
+    def __exit__(self, *_):
+        sdk_appends._body_gen, sdk_appends.append_ack_from_proto = self.kept
+
+    @staticmethod
+    async def passed_on(body, sent):
+        async for frame in body:
+            sent.append([int(number) for number in re.findall(rb'(\d+) x{200}', frame)])
+            yield frame
+
+    def acked(self):
+        """Number and seq num of each record: the acks of a connection are in the order of its batches."""
+        for sent, acks in self.attempts:
+            claim(len(acks) <= len(sent), '%d acks for %d batches', len(acks), len(sent))
+            for batch, first in zip(sent, acks):
+                yield from zip(batch, range(first, first + len(batch)))
+
+
 async def sdk_session(env, toxic):
     stream, direct = await env.stream()
-    acked = []
-    async with Weather(env.proxy, toxic):
-        went_on = await acks_of(stream.append_session(max_unacked_batches=4), acked)
+    acked, tickets = [], []
+    with Wire() as wire:
+        async with Weather(env.proxy, toxic):
+            went_on = await acks_of(stream.append_session(max_unacked_batches=4), acked, tickets)
     found = numbers(await read_all(direct))
-    for number, seq in acked:
+    answered = list(wire.acked())
+    for number, seq in answered:
         claim(seq < len(found) and found[seq] == number, 'record %d was acked at %d and is not there', number, seq)
-    if not went_on:
-        # The SDK gives an ack a second before it sends again. When it does not, it waits for nothing that it has sent.
-        raise rig.Skip('the SDK lost count of its batches after a cut connection and waits for itself (%d of 100 acked, all kept)'
-                       % (len(acked) // 2))
-    same(list(dict.fromkeys(found)), list(range(200)), 'first appearances')
+    sent = sorted({number for attempt, _acks in wire.attempts for batch in attempt for number in batch})
+    same(sorted({number for number, _seq in answered}), sent, 'acked of what was sent')
+    same(list(dict.fromkeys(found)), sent, 'first appearances')
+    if went_on:
+        same(sent, list(range(200)), 'sent')
+        same([(number, seq) for number, seq in acked if found[seq] != number], [], 'acks of the wrong records')
+        return
+    # When a request ends the SDK may forget a batch that it took from its queue and did not send. Then it takes each later ack for that of
+    # the batch before, and waits for the last without end.
+    forgotten = sorted(set(range(2 * len(tickets))) - set(sent))
+    claim(forgotten, 'the session stands still, and all was sent and acked')
+    print('# the SDK forgot records %s and waits for itself; all that it sent is there' % forgotten, flush=True)
 
 
 async def _await(ticket):

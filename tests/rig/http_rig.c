@@ -409,6 +409,14 @@ bool rig_reaches(struct rig *rig, const unsigned *counter, unsigned n)
     return reached;
 }
 
+unsigned rig_now(struct rig *rig, const unsigned *counter)
+{
+    pthread_mutex_lock(&rig->lock);
+    unsigned now = *counter;
+    pthread_mutex_unlock(&rig->lock);
+    return now;
+}
+
 size_t rig_given(struct rig *rig)
 {
     pthread_mutex_lock(&rig->lock);

@@ -50,6 +50,8 @@ size_t rig_given(struct rig *rig);
 int rig_connect(struct rig *rig, enum http_via via);
 /** Waits until *counter (a field under the lock) reaches n; false after 5 s. */
 bool rig_reaches(struct rig *rig, const unsigned *counter, unsigned n);
+/** What *counter (a field under the lock) is now. */
+unsigned rig_now(struct rig *rig, const unsigned *counter);
 
 struct answer {
     int status;
