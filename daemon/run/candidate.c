@@ -184,7 +184,6 @@ void candidate_prepare(struct candidate *c)
     c->our_fault = is_our_fault(c->result);
     free(c->frame); /* the definition has what is needed of it */
     c->frame = NULL;
-    c->state = CANDIDATE_READY;
 }
 
 static void work(struct job *job)
@@ -195,6 +194,7 @@ static void work(struct job *job)
 void candidate_submit(struct candidate *c, void (*after)(struct job *job))
 {
     c->state = CANDIDATE_PREPARING;
+    c->supposed = c->defines;
     c->job = (struct job){.work = work, .after = after};
     pool_submit(c->site->daemon->loop, &c->job);
 }

@@ -36,6 +36,7 @@ struct candidate {
     enum candidate_state state;
     enum program_words words; /**< of the defining frame */
     bool defines;             /**< it is a definition, as far as is known (in seed words the content decides) */
+    bool supposed;            /**< the same as it was when the pool got it, for the loop thread meanwhile */
     bool was_active;          /**< it was told to be active before */
     bool dropped;             /**< `end` came while the pool had it, or before */
     struct candidate_end end;
@@ -52,9 +53,9 @@ struct candidate {
 
 /** Of a frame that was handed out, or (NULL) of an id. The words are those of the frame's topic. NULL without memory. */
 struct candidate *candidate_create(struct site *site, struct frame_id id, const struct frame *frame);
-/** Prepares it: sets defines, result and what follows. */
+/** Prepares it: sets defines, result and what follows. Its state is for the loop thread to set, which looks at it meanwhile. */
 void candidate_prepare(struct candidate *candidate);
-/** Prepares it on the pool; `after` is called with its job. */
+/** Prepares it on the pool; `after` is called with its job, and makes it ready. */
 void candidate_submit(struct candidate *candidate, void (*after)(struct job *job));
 static inline struct candidate *candidate_of(struct job *job)
 {

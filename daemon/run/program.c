@@ -127,6 +127,7 @@ static void prepared(struct job *job)
     p->all->jobs--;
     p->queue = c->next;
     c->next = NULL;
+    c->state = CANDIDATE_READY;
     if (c->defines)
         program_know(p, c->id, !c->dropped);
     if (c->dropped)
@@ -208,7 +209,7 @@ static bool end_candidates(struct program *p, const struct candidate_end *end)
         tell_end(p, p->ready->id, EVENT_FIN_TERM, end);
     drop_ready(p);
     for (struct candidate *c = p->queue; c; c = c->next) {
-        any |= c->defines;
+        any |= c->state == CANDIDATE_PREPARING ? c->supposed : c->defines;
         if (c->dropped)
             continue;
         c->dropped = true;
@@ -224,7 +225,7 @@ static void clear_queue(struct program *p)
     struct candidate **at = &p->queue;
     while (*at) {
         struct candidate *c = *at;
-        if (c->dropped && c->defines && c->state == CANDIDATE_WAITING) {
+        if (c->state == CANDIDATE_WAITING && c->dropped && c->defines) {
             *at = c->next;
             end_candidate(p, c);
         } else {

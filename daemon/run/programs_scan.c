@@ -203,8 +203,10 @@ static void work(struct job *job)
         return;
     if (run_dir_sweep(store_dirfd(scan->all->site->store), in_force, scan->all, &swept) < 0)
         log_say(scan->all->site->daemon->log, LOG_WARN, "program", "error=\"%s\"", swept.text);
-    for (struct candidate *c = scan->picks; c; c = c->next)
+    for (struct candidate *c = scan->picks; c; c = c->next) {
         candidate_prepare(c);
+        c->state = CANDIDATE_READY; /* nobody else has it yet */
+    }
 }
 
 static void start_picks(struct scan *scan)
