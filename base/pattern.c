@@ -1,16 +1,8 @@
+#include "base/text.h"
 #include "base/topic.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-static struct span trim(struct span s)
-{
-    while (s.len > 0 && (*s.ptr == ' ' || *s.ptr == '\t'))
-        s = (struct span){s.ptr + 1, s.len - 1};
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
 
 static size_t count_commas(struct span text)
 {
@@ -28,7 +20,7 @@ static struct span next_element(struct span *rest)
     struct span element = {rest->ptr, len};
     size_t used = comma ? len + 1 : len;
     *rest = (struct span){rest->ptr + used, rest->len - used};
-    return trim(element);
+    return text_trim(element);
 }
 
 static int add_element(struct pattern_list *list, struct span element, struct err *err)

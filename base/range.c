@@ -2,15 +2,6 @@
 
 #include <strings.h>
 
-static struct span trim(struct span s)
-{
-    while (s.len > 0 && (*s.ptr == ' ' || *s.ptr == '\t'))
-        s = (struct span){s.ptr + 1, s.len - 1};
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 /* Digits only; a number too large for 64 bits lies behind every body, so it counts as the largest.
  */
 static int position(struct span text, uint64_t *out)
@@ -65,10 +56,10 @@ int range_parse(struct span text, uint64_t size, uint64_t *start, uint64_t *len)
 {
     static const char unit[] = "bytes=";
     const size_t unit_len = sizeof(unit) - 1;
-    text = trim(text);
+    text = text_trim(text);
     if (text.len <= unit_len || strncasecmp((const char *)text.ptr, unit, unit_len) != 0)
         return ERR_INVALID;
-    struct span spec = trim((struct span){text.ptr + unit_len, text.len - unit_len});
+    struct span spec = text_trim((struct span){text.ptr + unit_len, text.len - unit_len});
     const uint8_t *dash = spec.len > 0 ? memchr(spec.ptr, '-', spec.len) : NULL;
     if (!dash)
         return ERR_INVALID;

@@ -4,10 +4,30 @@
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
+#include <strings.h>
+
 #include <weir/err.h>
 #include <weir/span.h>
 
 #include "base/buf.h"
+
+/* --- words --------------------------------------------------------------------------------- */
+
+/** Without blanks and tabs at both ends. */
+static inline struct span text_trim(struct span s)
+{
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+        s = span_of(s.ptr + 1, s.len - 1);
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+/** Whether it is this word, in capitals or not. */
+static inline bool text_is_word(struct span s, const char *word)
+{
+    return s.len == strlen(word) && strncasecmp((const char *)s.ptr, word, s.len) == 0;
+}
 
 /* --- numbers ------------------------------------------------------------------------------- */
 

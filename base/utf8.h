@@ -4,8 +4,7 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <weir/span.h>
 
 static inline int utf8_is_tail(uint8_t byte)
 {
@@ -35,6 +34,18 @@ static inline size_t utf8_length(const uint8_t *p, size_t room)
     int overlong = c == 0xf0 && p[1] < 0x90;
     int above = c == 0xf4 && p[1] >= 0x90;
     return overlong || above ? 0 : 4;
+}
+
+/** Whether all of the text is well formed; the empty one is. */
+static inline bool utf8_valid(struct span text)
+{
+    for (size_t i = 0; i < text.len;) {
+        size_t len = utf8_length(text.ptr + i, text.len - i);
+        if (len == 0)
+            return false;
+        i += len;
+    }
+    return true;
 }
 
 /** Writes a code point (not a surrogate, at most U+10FFFF); returns its length 1-4. */

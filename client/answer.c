@@ -75,27 +75,13 @@ static int parse_status(struct answer *a, struct err *err)
     return 0;
 }
 
-static struct span trim(struct span s)
-{
-    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-        s = span_of(s.ptr + 1, s.len - 1);
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
-static bool span_is_word(struct span s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp((const char *)s.ptr, word, s.len) == 0;
-}
-
 /* Whether a comma-separated list holds the word. */
 static bool list_has(struct span list, const char *word)
 {
     while (list.len > 0) {
         const uint8_t *comma = memchr(list.ptr, ',', list.len);
         size_t len = comma ? (size_t)(comma - list.ptr) : list.len;
-        if (span_is_word(trim(span_of(list.ptr, len)), word))
+        if (text_is_word(text_trim(span_of(list.ptr, len)), word))
             return true;
         len += comma != NULL;
         list = span_of(list.ptr + len, list.len - len);
@@ -117,13 +103,13 @@ static int take_length(struct answer *a, struct span value, struct err *err)
 /* The headers that say how the body is framed and whether the connection stays. */
 static int use_field(struct answer *a, struct span name, struct span value, struct err *err)
 {
-    if (span_is_word(name, "content-length"))
+    if (text_is_word(name, "content-length"))
         return take_length(a, value, err);
-    if (span_is_word(name, "transfer-encoding")) {
-        if (!span_is_word(value, "chunked") || a->chunked)
+    if (text_is_word(name, "transfer-encoding")) {
+        if (!text_is_word(value, "chunked") || a->chunked)
             return err_set(err, -EPROTO, "the answer has a transfer coding that is not understood");
         a->chunked = true;
-    } else if (span_is_word(name, "connection")) {
+    } else if (text_is_word(name, "connection")) {
         if (list_has(value, "close"))
             a->keep = false;
         else if (list_has(value, "keep-alive"))
@@ -155,7 +141,7 @@ static int split_field(const struct answer *a, struct span *name, struct span *v
     *name = span_of(a->line.ptr, len);
     if (len == 0 || memchr(name->ptr, ' ', len) || memchr(name->ptr, '\t', len))
         return err_set(err, -EPROTO, "the answer holds a line that is no header");
-    *value = trim(span_of(colon + 1, a->line.len - len - 1));
+    *value = text_trim(span_of(colon + 1, a->line.len - len - 1));
     return 0;
 }
 

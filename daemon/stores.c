@@ -451,12 +451,6 @@ void stores_destroy(struct stores *stores)
     uv_close((uv_handle_t *)&stores->timer, timer_closed);
 }
 
-struct attached *stores_find(struct stores *stores, struct span name)
-{
-    struct entry *e = find(stores, name);
-    return e ? e->attached : NULL;
-}
-
 /* Of several with one name the first: the others were asked for and are not open yet. */
 void stores_each(struct stores *stores, bool (*each)(void *arg, struct attached *attached), void *arg)
 {
@@ -465,14 +459,6 @@ void stores_each(struct stores *stores, bool (*each)(void *arg, struct attached 
         if (find(stores, span_str(e->attached->name)) == e && !each(arg, e->attached))
             return;
     }
-}
-
-bool stores_leaving(struct stores *stores, struct span name)
-{
-    for (const struct entry *e = stores->entries; e; e = e->next)
-        if (e->attached->leaving && span_is(name, e->attached->name))
-            return true;
-    return false;
 }
 
 void stores_each_deleted(struct stores *stores,

@@ -44,13 +44,9 @@ void stores_listen(struct stores *stores, const struct stores_listener *listener
 void stores_stop(struct stores *stores, void (*stopped)(void *arg), void *arg);
 /** After `stopped`. Takes NULL. */
 void stores_destroy(struct stores *stores);
-/** The store of that name that is there or being opened, not one that leaves; NULL. Lives until it leaves. */
-struct attached *stores_find(struct stores *stores, struct span name);
-/** Each that stores_find finds, by name. each: false ends. */
+/** Each that is there or being opened, by name, not those that leave; one lives until it leaves. each: false ends. */
 void stores_each(struct stores *stores, bool (*each)(void *arg, struct attached *attached), void *arg);
-/** Whether a store of that name is still being closed, or removed from the disk. */
-bool stores_leaving(struct stores *stores, struct span name);
-/** The same, those that are removed alone: each, with the frame that asked for it. */
+/** Each that is still being removed from the disk, with the frame that asked for it. */
 void stores_each_deleted(struct stores *stores, void (*each)(void *arg, struct attached *attached, struct frame_id cause), void *arg);
 /** How many there are, and how many are open now. Takes NULL. */
 size_t stores_count(const struct stores *stores, size_t *open);

@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "base/s2/coding.h"
 
 #define ZLIB_CONST /* its input is const */
@@ -18,28 +19,14 @@
  * ------------------------------------------------------------------------------------------------
  */
 
-static struct span trim(struct span s)
-{
-    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-        s = span_of(s.ptr + 1, s.len - 1);
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
-static bool is_word(struct span s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp((const char *)s.ptr, word, s.len) == 0;
-}
-
 bool coding_parse(enum coding *out, struct span text)
 {
-    text = trim(text);
-    if (text.len == 0 || is_word(text, "identity"))
+    text = text_trim(text);
+    if (text.len == 0 || text_is_word(text, "identity"))
         *out = CODING_NONE;
-    else if (is_word(text, "zstd"))
+    else if (text_is_word(text, "zstd"))
         *out = CODING_ZSTD;
-    else if (is_word(text, "gzip") || is_word(text, "x-gzip"))
+    else if (text_is_word(text, "gzip") || text_is_word(text, "x-gzip"))
         *out = CODING_GZIP;
     else
         return false;
@@ -60,7 +47,7 @@ static struct span take(struct span *rest, char mark)
     struct span found = {rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
     size_t used = end ? found.len + 1 : found.len;
     *rest = used > 0 ? span_of(rest->ptr + used, rest->len - used) : *rest;
-    return trim(found);
+    return text_trim(found);
 }
 
 /* A quality of 0, 0. or 0.000. */
@@ -77,7 +64,7 @@ static bool is_refused(struct span parameters)
     while (parameters.len > 0) {
         struct span weight = take(&parameters, ';');
         struct span name = take(&weight, '=');
-        if (is_word(name, "q") && is_zero(trim(weight)))
+        if (text_is_word(name, "q") && is_zero(text_trim(weight)))
             return true;
     }
     return false;

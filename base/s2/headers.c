@@ -15,21 +15,10 @@
 /* --- headers -> meta ----------------------------------------------------------------------------
  */
 
-static bool is_text(struct span s)
-{
-    for (size_t i = 0; i < s.len;) {
-        size_t len = utf8_length(s.ptr + i, s.len - i);
-        if (len == 0)
-            return false;
-        i += len;
-    }
-    return true;
-}
-
 static bool all_text(const struct s2_header *headers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (headers[i].name.len == 0 || !is_text(headers[i].name) || !is_text(headers[i].value))
+        if (headers[i].name.len == 0 || !utf8_valid(headers[i].name) || !utf8_valid(headers[i].value))
             return false;
     }
     return true;

@@ -49,12 +49,8 @@ static int check_text(struct span text, size_t max, const char *what, struct err
     if (text.len > max)
         return err_set(err, ERR_INVALID, "%s has at most %zu bytes, this one has %zu", what, max,
                        text.len);
-    for (size_t i = 0; i < text.len;) {
-        size_t len = utf8_length(text.ptr + i, text.len - i);
-        if (len == 0 || text.ptr[i] == '\0')
-            return err_set(err, ERR_INVALID, "%s is UTF-8 without NUL", what);
-        i += len;
-    }
+    if (!utf8_valid(text) || (text.len > 0 && memchr(text.ptr, '\0', text.len)))
+        return err_set(err, ERR_INVALID, "%s is UTF-8 without NUL", what);
     return 0;
 }
 

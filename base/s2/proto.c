@@ -150,12 +150,8 @@ static int read_position(struct s2_position *out, struct span message)
 
 static int read_token(struct s2_input *input, struct span token)
 {
-    for (size_t i = 0; i < token.len;) {
-        size_t len = utf8_length(token.ptr + i, token.len - i);
-        if (len == 0)
-            return ERR_FORMAT;
-        i += len;
-    }
+    if (!utf8_valid(token))
+        return ERR_FORMAT;
     input->has_token = true;
     input->token = token;
     return 0;

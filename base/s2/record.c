@@ -14,23 +14,12 @@ uint64_t s2_metered(const struct s2_record *record)
     return size;
 }
 
-static bool is_utf8(struct span s)
-{
-    for (size_t i = 0; i < s.len;) {
-        size_t len = utf8_length(s.ptr + i, s.len - i);
-        if (len == 0)
-            return false;
-        i += len;
-    }
-    return true;
-}
-
 static int check_fence(struct span token, struct err *err)
 {
     if (token.len > S2_TOKEN_MAX)
         return err_set(err, ERR_INVALID, "a fencing token has at most %d bytes, this one has %zu",
                        S2_TOKEN_MAX, token.len);
-    if (!is_utf8(token))
+    if (!utf8_valid(token))
         return err_set(err, ERR_INVALID, "a fencing token is UTF-8");
     return 0;
 }

@@ -371,12 +371,6 @@ int s2c_flow_add(struct s2c_conn *conn, struct s2c_flow *flow, struct span bytes
     return rc;
 }
 
-void s2c_flow_end(struct s2c_conn *conn, struct s2c_flow *flow)
-{
-    flow->up_end = true;
-    resume(conn, flow);
-}
-
 void s2c_flow_drop(struct s2c_conn *conn, struct s2c_flow *flow)
 {
     if (conn && flow->id > 0) {
@@ -427,21 +421,6 @@ static int say_cut(const struct s2c_flow *flow, struct weir_s2_err *err)
     if (err && flow->reason == NGHTTP2_REFUSED_STREAM)
         err->no_effect = true;
     return ERR_CUT;
-}
-
-int s2c_await_head(struct s2c_conn *conn, struct s2c_flow *flow, uint64_t deadline,
-                   struct weir_s2_err *err)
-{
-    while (!flow->head) {
-        if (flow->cut)
-            return say_cut(flow, err);
-        int rc = s2c_conn_turn(conn, deadline, err);
-        if (rc < 0 && !flow->head)
-            return flow->cut ? say_cut(flow, err) : rc;
-        if (rc == 0)
-            return s2c_fail(err, WEIR_S2_TIMEOUT, -ETIMEDOUT, "no answer in time");
-    }
-    return 0;
 }
 
 int s2c_await_end(struct s2c_conn *conn, struct s2c_flow *flow, size_t max, uint64_t deadline,

@@ -63,8 +63,6 @@ bool s2c_conn_usable(struct s2c_conn *conn);
 int s2c_flow_begin(struct s2c_conn *conn, struct s2c_flow *flow, const struct s2c_head *head,
                    bool body, struct weir_s2_err *err);
 int s2c_flow_add(struct s2c_conn *conn, struct s2c_flow *flow, struct span bytes);
-/** Ends the request's body. */
-void s2c_flow_end(struct s2c_conn *conn, struct s2c_flow *flow);
 /** Resets the stream if it is open and forgets the flow; `conn` may be NULL. */
 void s2c_flow_drop(struct s2c_conn *conn, struct s2c_flow *flow);
 /** What came and was not taken. */
@@ -83,10 +81,7 @@ int s2c_conn_turn(struct s2c_conn *conn, uint64_t deadline, struct weir_s2_err *
 int s2c_conn_fd(const struct s2c_conn *conn);
 /** Whether something could not be written yet. */
 bool s2c_conn_wants_write(const struct s2c_conn *conn);
-/** Waits for the answer's head: 0, or WEIR_S2_TIMEOUT, WEIR_S2_TRANSPORT. */
-int s2c_await_head(struct s2c_conn *conn, struct s2c_flow *flow, uint64_t deadline,
-                   struct weir_s2_err *err);
-/** Waits for the answer's end; ERR_TOO_LARGE above `max` bytes of body. */
+/** Waits for the answer's end: 0, or WEIR_S2_TIMEOUT, WEIR_S2_TRANSPORT; ERR_TOO_LARGE above `max` bytes of body. */
 int s2c_await_end(struct s2c_conn *conn, struct s2c_flow *flow, size_t max, uint64_t deadline,
                   struct weir_s2_err *err);
 

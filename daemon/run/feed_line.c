@@ -5,20 +5,9 @@
 #include "base/text.h"
 #include "base/utf8.h"
 
-static bool is_utf8(struct span text)
-{
-    for (size_t i = 0; i < text.len;) {
-        size_t len = utf8_length(text.ptr + i, text.len - i);
-        if (len == 0)
-            return false;
-        i += len;
-    }
-    return true;
-}
-
 static int put_bytes(struct buf *out, struct span bytes)
 {
-    if (is_utf8(bytes)) {
+    if (utf8_valid(bytes)) {
         int rc = buf_add_str(out, ",\"content\":");
         return rc == 0 ? json_put_string(out, bytes) : rc;
     }

@@ -29,16 +29,11 @@ static struct span first_type(struct span text)
     return span_of(text.ptr + start, end - start);
 }
 
-static bool same(struct span text, const char *name)
-{
-    return text.len == strlen(name) && strncasecmp((const char *)text.ptr, name, text.len) == 0;
-}
-
 static bool is_json(struct span text)
 {
     static const char head[] = "application/", tail[] = "+json";
     const size_t h = sizeof(head) - 1, t = sizeof(tail) - 1;
-    if (same(text, "application/json"))
+    if (text_is_word(text, "application/json"))
         return true;
     return text.len > h + t && strncasecmp((const char *)text.ptr, head, h) == 0 &&
            strncasecmp((const char *)text.ptr + text.len - t, tail, t) == 0;
@@ -49,15 +44,15 @@ enum s2_type s2_type_of(struct span header)
     if (!header.ptr)
         return S2_TYPE_NONE;
     const struct span type = first_type(header);
-    if (type.len == 0 || same(type, "*/*"))
+    if (type.len == 0 || text_is_word(type, "*/*"))
         return S2_TYPE_NONE;
     if (is_json(type))
         return S2_TYPE_JSON;
-    if (same(type, "application/protobuf") || same(type, "application/x-protobuf"))
+    if (text_is_word(type, "application/protobuf") || text_is_word(type, "application/x-protobuf"))
         return S2_TYPE_PROTO;
-    if (same(type, "s2s/proto"))
+    if (text_is_word(type, "s2s/proto"))
         return S2_TYPE_SESSION;
-    return same(type, "text/event-stream") ? S2_TYPE_EVENTS : S2_TYPE_OTHER;
+    return text_is_word(type, "text/event-stream") ? S2_TYPE_EVENTS : S2_TYPE_OTHER;
 }
 
 /* --- names ------------------------------------------------------------------------------------------- */

@@ -93,20 +93,9 @@ static void link_up(const struct pairs *pairs, struct link *sorted, struct link 
 
 /* --- writing --------------------------------------------------------------------------------------- */
 
-static bool is_utf8(struct span text)
-{
-    for (size_t at = 0; at < text.len;) {
-        size_t len = utf8_length(text.ptr + at, text.len - at);
-        if (len == 0)
-            return false;
-        at += len;
-    }
-    return true;
-}
-
 int pairs_put_text(struct buf *out, struct span text)
 {
-    if (is_utf8(text))
+    if (utf8_valid(text))
         return json_put_string(out, text);
     CLEAN_BUF decoded = BUF_INIT;
     int rc = buf_reserve(&decoded, text.len * 2);
