@@ -8,6 +8,7 @@
 
 struct parse {
     struct frame_in frame;
+    unsigned named, given; /* bits of keys: there, and not null */
     struct buf *scratch;
     bool import;
     struct err *err;
@@ -37,6 +38,25 @@ static int string_text(struct parse *p, struct json_value value, struct span *ou
 static int take_topic(struct parse *p, struct span text)
 {
     p->frame.topic = text;
+    return 0;
+}
+
+static int take_stream(struct parse *p, struct span text)
+{
+    p->frame.stream = true;
+    return take_topic(p, text);
+}
+
+static int take_cursor(struct parse *p, struct span text)
+{
+    p->frame.is_cursor = true;
+    p->frame.cursor = text;
+    return 0;
+}
+
+static int take_position(struct parse *p, struct span text)
+{
+    p->frame.position = text;
     return 0;
 }
 
@@ -90,28 +110,42 @@ static int take_meta(struct parse *p, struct json_value value)
     return 0;
 }
 
-/* The keys known; `take` gets the text of a string. Meta, which may be anything, has none. */
+static int take_stamp(struct parse *p, struct json_value value)
+{
+    p->frame.has_stamp = true;
+    if (value.type != JSON_NUMBER || json_u64(value.raw, &p->frame.stamp) < 0)
+        return err_set(p->err, ERR_INVALID, "not a number of ms from 0 to 2^64-1");
+    return 0;
+}
+
+/* The keys known, with what takes the text of a string, or any value. */
+enum { TOPIC, ID, HASH, META, TTL, CONTENT, CONTENT_BASE64, STREAM, STAMP, CURSOR, POSITION, KEY_COUNT };
+#define IMPORT_KEYS STREAM /* those before it are an import's as well */
+
 static const struct key {
     const char *name;
     int (*take)(struct parse *p, struct span text);
-} keys[] = {
-    {"topic", take_topic},
-    {"id", take_id},
-    {"hash", take_hash},
-    {"meta", NULL},
-    {"ttl", take_ttl},
-    {"content", take_content_bytes},
-    {"content_base64", take_content_base64},
+    int (*take_any)(struct parse *p, struct json_value value);
+} keys[KEY_COUNT] = {
+    [TOPIC] = {"topic", take_topic, NULL},
+    [ID] = {"id", take_id, NULL},
+    [HASH] = {"hash", take_hash, NULL},
+    [META] = {"meta", NULL, take_meta},
+    [TTL] = {"ttl", take_ttl, NULL},
+    [CONTENT] = {"content", take_content_bytes, NULL},
+    [CONTENT_BASE64] = {"content_base64", take_content_base64, NULL},
+    [STREAM] = {"stream", take_stream, NULL},
+    [STAMP] = {"stamp", NULL, take_stamp},
+    [CURSOR] = {"cursor", take_cursor, NULL},
+    [POSITION] = {"position", take_position, NULL},
 };
 
-#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
-
-static size_t find_key(struct span name)
+static size_t find_key(struct span name, bool import)
 {
-    size_t i = 0;
-    while (i < KEY_COUNT && !json_string_is(name, keys[i].name))
+    size_t count = import ? IMPORT_KEYS : KEY_COUNT, i = 0;
+    while (i < count && !json_string_is(name, keys[i].name))
         i++;
-    return i;
+    return i < count ? i : KEY_COUNT;
 }
 
 static int take_value(struct parse *p, const struct key *key, struct json_value value)
@@ -119,8 +153,8 @@ static int take_value(struct parse *p, const struct key *key, struct json_value 
     if (value.type == JSON_NULL)
         return 0;
     int rc;
-    if (!key->take) {
-        rc = take_meta(p, value);
+    if (key->take_any) {
+        rc = key->take_any(p, value);
     } else if (value.type != JSON_STRING) {
         return wrong_type(p, key->name);
     } else {
@@ -138,36 +172,51 @@ static int take_value(struct parse *p, const struct key *key, struct json_value 
  * back. */
 static int take_unknown(struct parse *p, struct span name)
 {
-    if (p->import || json_string_is(name, "timestamp") || json_string_is(name, "seq"))
+    if (p->import || json_string_is(name, "timestamp") || json_string_is(name, "seq") || json_string_is(name, "size"))
         return 0;
     int shown = name.len < 60 ? (int)name.len : 60;
-    return err_set(
-        p->err, ERR_INVALID,
-        "the key %.*s is not known; there are topic, meta, ttl, hash, content and content_base64",
-        shown, (const char *)name.ptr);
+    return err_set(p->err, ERR_INVALID,
+                   "the key %.*s is not known; there are topic or stream, meta, ttl, hash, content or content_base64, stamp; cursor "
+                   "with position",
+                   shown, (const char *)name.ptr);
+}
+
+/* A line is a frame or a cursor. */
+static int check_keys(struct parse *p)
+{
+    const unsigned cursor = 1u << CURSOR | 1u << POSITION;
+    if (p->given & 1u << TOPIC && p->given & 1u << STREAM)
+        return err_set(p->err, ERR_INVALID, "give \"topic\" or \"stream\", not both");
+    if (!(p->given & cursor))
+        return 0;
+    if ((p->given & cursor) != cursor)
+        return err_set(p->err, ERR_INVALID, "\"cursor\" and \"position\" go together");
+    if (p->given & ~cursor)
+        return err_set(p->err, ERR_INVALID, "a line with \"cursor\" has \"position\" beside it and nothing else");
+    return 0;
 }
 
 static int take_members(struct parse *p, struct json_iter *it)
 {
-    unsigned seen = 0;
     struct span name;
     struct json_value value;
     while (json_iter_next(it, &name, &value)) {
-        size_t i = find_key(name);
+        size_t i = find_key(name, p->import);
         if (i == KEY_COUNT) {
             int unknown = take_unknown(p, name);
             if (unknown < 0)
                 return unknown;
             continue;
         }
-        if (seen & 1u << i)
+        if (p->named & 1u << i)
             return err_set(p->err, ERR_INVALID, "\"%s\" is there twice", keys[i].name);
-        seen |= 1u << i;
+        p->named |= 1u << i;
+        p->given |= value.type == JSON_NULL ? 0 : 1u << i;
         int rc = take_value(p, &keys[i], value);
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return check_keys(p);
 }
 
 int frame_in_parse(struct frame_in *out, struct span line, struct buf *scratch, bool import,

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/topic.h"
+#include "base/utf8.h"
 
 /*
  * Written for speed: readers spend their time here. One reservation covers the longest line the
@@ -134,7 +135,13 @@ static uint8_t *put_authority(uint8_t *p, enum authority authority)
                                        : PUT(p, ",\"authority\":\"none\"");
 }
 
-/* Everything after the topic. */
+static uint8_t *put_stamp(uint8_t *p, uint64_t ms)
+{
+    p = PUT(p, ",\"stamp\":");
+    return p + text_format_u64((char *)p, ms);
+}
+
+/* Everything after the topic, up to the content. */
 static uint8_t *put_rest(struct buf *out, uint8_t *p, const struct frame *frame, unsigned flags)
 {
     p = PUT(p, ",\"id\":\"");
@@ -150,19 +157,61 @@ static uint8_t *put_rest(struct buf *out, uint8_t *p, const struct frame *frame,
         p = put_authority(p, frame->authority);
     if (flags & FRAME_JSON_TIMESTAMP)
         p = put_timestamp(p, id_time_ms(frame->id));
-    *p++ = '}';
+    if (flags & FRAME_JSON_STAMP)
+        p = put_stamp(p, frame->stamp);
     return p;
+}
+
+static int put_size(struct buf *out, const struct frame *frame)
+{
+    int rc = buf_add_str(out, ",\"size\":");
+    if (rc == 0 && frame->content_size == 0)
+        return buf_add_str(out, "null");
+    return rc == 0 ? json_put_u64(out, frame->content_size) : rc;
+}
+
+static int put_base64(struct buf *out, struct span bytes)
+{
+    int rc = buf_add_str(out, ",\"content_base64\":\"");
+    if (rc == 0)
+        rc = b64_encode(out, bytes);
+    return rc == 0 ? buf_add_str(out, "\"") : rc;
+}
+
+static int put_content(struct buf *out, const struct frame *frame)
+{
+    struct span bytes = frame->content;
+    if (!frame->has_hash)
+        return 0;
+    if (!frame->has_content || bytes.len > FRAME_JSON_CONTENT_MAX)
+        return put_size(out, frame);
+    if (!utf8_valid(bytes))
+        return put_base64(out, bytes);
+    int rc = buf_add_str(out, ",\"content\":");
+    return rc == 0 ? json_put_string(out, bytes) : rc;
+}
+
+static int put_content_and_end(struct buf *out, const struct frame *frame)
+{
+    int rc = put_content(out, frame);
+    return rc == 0 ? buf_add_str(out, "}") : rc;
 }
 
 int frame_json(struct buf *out, const struct frame *frame, unsigned flags)
 {
     size_t texts = ESCAPED_MAX * (frame->topic.len + frame->origin.len) + frame->meta.len;
+    size_t before = out->len;
     int rc = buf_reserve(out, FIXED_MAX + texts);
     if (rc < 0)
         return rc;
     uint8_t *p = PUT(out->ptr + out->len, "{\"topic\":");
     p = put_string(out, p, frame->topic);
     p = put_rest(out, p, frame, flags);
+    if (!(flags & FRAME_JSON_CONTENT))
+        *p++ = '}';
     out->len = (size_t)(p - out->ptr);
-    return 0;
+    rc = flags & FRAME_JSON_CONTENT ? put_content_and_end(out, frame) : 0;
+    if (rc < 0)
+        out->len = before;
+    return rc;
 }

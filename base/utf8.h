@@ -36,10 +36,27 @@ static inline size_t utf8_length(const uint8_t *p, size_t room)
     return overlong || above ? 0 : 4;
 }
 
+/** The end of the run of ASCII bytes at p, or a little before it. Eight bytes at a step. */
+static inline const uint8_t *utf8_ascii_run(const uint8_t *p, const uint8_t *end)
+{
+    while (end - p >= 8) {
+        uint64_t w;
+        memcpy(&w, p, 8);
+        if (w & UINT64_C(0x8080808080808080))
+            break;
+        p += 8;
+    }
+    return p;
+}
+
 /** Whether all of the text is well formed; the empty one is. */
 static inline bool utf8_valid(struct span text)
 {
     for (size_t i = 0; i < text.len;) {
+        if (text.ptr[i] < 0x80)
+            i = (size_t)(utf8_ascii_run(text.ptr + i, text.ptr + text.len) - text.ptr);
+        if (i == text.len)
+            break;
         size_t len = utf8_length(text.ptr + i, text.len - i);
         if (len == 0)
             return false;

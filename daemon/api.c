@@ -37,6 +37,10 @@ static const struct entry {
                  [HTTP_POST] = &route_groups_post},
      .allow = "GET, HEAD, PUT, DELETE, POST",
      .deep = true},
+    {.path = "/cursors", .methods = {[HTTP_GET] = &route_cursors}, .allow = "GET, HEAD"},
+    {.path = "/cursors/",
+     .methods = {[HTTP_GET] = &route_cursors, [HTTP_PUT] = &route_cursors_put, [HTTP_DELETE] = &route_cursors_remove},
+     .allow = "GET, HEAD, PUT, DELETE"},
     {.path = "/version", .methods = {[HTTP_GET] = &route_version}, .allow = "GET, HEAD"},
     {.path = "/tokens",
      .methods = {[HTTP_GET] = &route_tokens, [HTTP_POST] = &route_tokens_post},
@@ -56,7 +60,7 @@ static const struct entry segment = {
 static const char *const reserved[] = {
     "append",  "cas",     "import",  "last",   "head",   "eval",         "exec", "pipe",
     "version", "status",  "metrics", "export", "health", "ping",         "v1",   "dashboard",
-    "stream",  "streams", "basins",  "groups", "tokens", "access-tokens"};
+    "stream",  "streams", "basins",  "groups", "cursors", "tokens", "access-tokens"};
 
 static bool is_reserved(struct span name)
 {

@@ -193,7 +193,7 @@ static bool ends_program(const struct append *a)
            words_parse(&words, a->frame.topic) && words.event == EVENT_TERM;
 }
 
-static int begin_with(struct append *a, unsigned keys, struct err *err)
+static int begin_with(struct append *a, uint64_t keys, struct err *err)
 {
     struct exchange *x = &a->x;
     a->upload = (struct upload){.loop = x->daemon->loop,

@@ -7,7 +7,7 @@ static int begin(struct exchange *x, struct err *err)
 {
     struct intake *in = (struct intake *)x;
     int rc =
-        exchange_query(x, QUERY_STREAM_FLAG | QUERY_TIMESTAMP | QUERY_SEQ | QUERY_CONDITIONS, err);
+        exchange_query(x, QUERY_STREAM_FLAG | QUERY_TIMESTAMP | QUERY_SEQ | QUERY_CONDITIONS | QUERY_BRIEF, err);
     if (rc < 0)
         return rc;
     if (x->query.lines && x->query.given & QUERY_CONDITIONS)

@@ -7,6 +7,7 @@
 #include "base/frame_json.h"
 #include "base/text.h"
 #include "daemon/groups/group_reader.h"
+#include "daemon/read_seq.h"
 #include "daemon/reader.h"
 
 /* --- GET /
@@ -41,6 +42,8 @@ static int check_query(const struct query *q, struct err *err)
     if (q->follow && q->given & (QUERY_BEFORE | QUERY_UNTIL))
         return err_set(err, ERR_INVALID, "%s ends a read and cannot be combined with follow",
                        q->given & QUERY_BEFORE ? "before" : "until");
+    if (q->given & QUERY_FROM_SEQ && (q->stream.len == 0 || q->reverse || q->fresh || q->count || q->given & QUERY_LAST))
+        return err_set(err, ERR_INVALID, "from-seq needs stream, and goes without reverse, new, count and last");
     return 0;
 }
 
@@ -49,7 +52,7 @@ static struct store_query store_query_of(const struct query *q)
 {
     struct query bounds = *q;
     if (q->given & QUERY_LAST)
-        bounds.given &= ~(unsigned)(QUERY_FROM | QUERY_AFTER); /* last overrides them */
+        bounds.given &= ~(uint64_t)(QUERY_FROM | QUERY_AFTER); /* last overrides them */
     struct store_query s = {.topics = &q->topics,
                             .stream = buf_span(&q->stream),
                             .reverse = q->reverse,
@@ -58,7 +61,7 @@ static struct store_query store_query_of(const struct query *q)
                             .has_last = q->given & QUERY_LAST,
                             .last = q->last,
                             .follow = q->follow,
-                            .want_lines = q->follow,
+                            .want_lines = q->follow && !query_shown(q),
                             .skip_history = q->fresh};
     bool any = query_bounds(&bounds, &s.from, &s.until);
     if (!any && q->follow)
@@ -133,6 +136,36 @@ static void count_start(struct count *c)
     exchange_job(&c->x, &c->job);
 }
 
+/* The read of x->query, from `low` on. */
+static int start_read(struct exchange *x, struct frame_id low, struct err *err)
+{
+    union read *r = (union read *)x;
+    struct store_query query = store_query_of(&x->query);
+    struct pattern_list seen = {0};
+    if (id_cmp(low, query.from) > 0)
+        query.from = low;
+    int rc = exchange_narrow(x, &query, &seen);
+    if (rc == 0 && !x->query.count) {
+        r->reader.least_seq = x->query.from_seq;
+        rc = reader_start(&r->reader, &query, err);
+    } else if (rc == 0) {
+        rc = store_cursor_open(&r->count.cursor, x->site->store, &query, err);
+        if (rc == 0)
+            count_start(&r->count);
+    }
+    pattern_finish(&seen);
+    return rc;
+}
+
+static void seq_found(struct exchange *x, int result, struct frame_id from, const struct err *err)
+{
+    struct err why = *err;
+    if (result == 0 && exchange_open(x))
+        result = start_read(x, from, &why);
+    if (result < 0)
+        exchange_fail(x, result, &why, NULL);
+}
+
 static int begin_read(struct exchange *x, struct err *err)
 {
     union read *r = (union read *)x;
@@ -146,19 +179,11 @@ static int begin_read(struct exchange *x, struct err *err)
         return group_reader_begin(&r->member, sse, err);
     if (sse)
         take_last_event_id(x);
-    struct store_query query = store_query_of(&x->query);
-    struct pattern_list seen = {0};
-    rc = exchange_narrow(x, &query, &seen);
-    if (rc == 0 && !x->query.count) {
+    if (!x->query.count)
         r->reader.sse = sse;
-        rc = reader_start(&r->reader, &query, err);
-    } else if (rc == 0) {
-        rc = store_cursor_open(&r->count.cursor, x->site->store, &query, err);
-        if (rc == 0)
-            count_start(&r->count);
-    }
-    pattern_finish(&seen);
-    return rc;
+    if (x->query.given & QUERY_FROM_SEQ)
+        return read_seq_start(x, buf_span(&x->query.stream), x->query.from_seq, seq_found);
+    return start_read(x, ID_MIN, err);
 }
 
 static void read_gone(struct exchange *x)
@@ -229,6 +254,7 @@ struct get {
     struct frame_id id;
     unsigned flags;
     struct job job;
+    struct frame_content content;
     struct buf json;
     int result;
     struct err err;
@@ -242,15 +268,24 @@ static struct get *get_of_job(struct job *job)
 static long take_frame(void *arg, const struct store_item *item)
 {
     struct get *g = arg;
-    if (!exchange_allows(&g->x, AUTH_READ, item->frame->topic))
+    struct frame frame = *item->frame;
+    if (!exchange_allows(&g->x, AUTH_READ, frame.topic))
         return ERR_NOT_FOUND;
-    return frame_json(&g->json, item->frame, g->flags);
+    if (!(g->flags & FRAME_JSON_CONTENT) || !frame_content_lacks(&frame) || frame_content_give(&g->content, &frame))
+        return frame_json(&g->json, &frame, g->flags);
+    frame_content_want(&g->content, &frame);
+    return ERR_END;
 }
 
 static void get_work(struct job *job)
 {
     struct get *g = get_of_job(job);
     g->result = store_get(g->x.site->store, g->id, take_frame, g, &g->err);
+    if (g->result != ERR_END)
+        return;
+    g->result = frame_content_fetch(&g->content, g->x.site, &g->err);
+    if (g->result != -ENOMEM) /* what is damaged is printed without */
+        g->result = store_get(g->x.site->store, g->id, take_frame, g, &g->err);
 }
 
 static void get_after(struct job *job)
@@ -275,12 +310,10 @@ static int begin_get(struct exchange *x, struct err *err)
     struct get *g = (struct get *)x;
     int rc = take_id(x, &g->id, err);
     if (rc == 0)
-        rc = exchange_query(x, QUERY_TIMESTAMP | QUERY_SEQ | QUERY_AUTHORITY, err);
+        rc = exchange_query(x, QUERY_SHOWN, err);
     if (rc < 0)
         return rc;
-    g->flags = (x->query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
-               (x->query.with_seq ? FRAME_JSON_SEQ : 0) |
-               (x->query.with_authority ? FRAME_JSON_AUTHORITY : 0);
+    g->flags = query_shown(&x->query);
     exchange_hold(x);
     g->job = (struct job){.work = get_work, .after = get_after};
     exchange_job(x, &g->job);
@@ -289,7 +322,9 @@ static int begin_get(struct exchange *x, struct err *err)
 
 static void get_finish(struct exchange *x)
 {
-    buf_finish(&((struct get *)x)->json);
+    struct get *g = (struct get *)x;
+    frame_content_finish(&g->content);
+    buf_finish(&g->json);
 }
 
 const struct route route_get = {

@@ -27,7 +27,7 @@ void exchange_drop(struct exchange *x)
     free(x);
 }
 
-int exchange_query(struct exchange *x, unsigned keys, struct err *err)
+int exchange_query(struct exchange *x, uint64_t keys, struct err *err)
 {
     struct span raw = http_query(x->req);
     return raw.len == 0 && !(keys & QUERY_TOPIC)

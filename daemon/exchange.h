@@ -60,7 +60,7 @@ static inline bool exchange_open(const struct exchange *x)
 }
 
 /** Parses the query with the keys a route takes into x->query, which the exchange frees. */
-int exchange_query(struct exchange *x, unsigned keys, struct err *err);
+int exchange_query(struct exchange *x, uint64_t keys, struct err *err);
 /** Decodes the operand. ERR_INVALID, -ENOMEM. */
 int exchange_operand(struct exchange *x, struct buf *out, struct err *err);
 /** What frames of this request may do: exec where its entrance or its token grants that. While x->req is there. */
@@ -112,6 +112,7 @@ extern const struct route route_append, route_seed_append;                 /* ap
 extern const struct route route_batch;                                     /* api_batch.c */
 extern const struct route route_import;                                    /* api_import.c */
 extern const struct route route_cas_get, route_cas_post;                   /* api_cas.c */
+extern const struct route route_cursors, route_cursors_put, route_cursors_remove; /* api_cursors.c */
 extern const struct route route_eval, route_pipe;                          /* api_eval.c */
 extern const struct route route_export;                                    /* api_export.c */
 extern const struct route route_groups, route_groups_put, route_groups_remove,

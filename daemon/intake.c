@@ -100,6 +100,20 @@ static int put_id(struct buf *out, const char *name, struct frame_id id, bool an
     return any ? buf_addf(out, ",\"%s\":\"%s\"", name, text) : buf_addf(out, ",\"%s\":null", name);
 }
 
+/* When the cursors were set, as GET /cursors says it. */
+static int put_cursor_time(struct buf *out, uint64_t ms)
+{
+    char text[TIME_TEXT_MAX];
+    time_format(text, ms);
+    return buf_addf(out, ",\"time\":\"%s\"", text);
+}
+
+static const struct http_field *repeat_field(const struct intake *in)
+{
+    static const struct http_field repeat[] = {{"weir-repeat", "1"}, {NULL, NULL}};
+    return in->submission.op.repeated ? repeat : NULL;
+}
+
 static void answer_summary(struct intake *in)
 {
     CLEAN_BUF body = BUF_INIT;
@@ -107,7 +121,9 @@ static void answer_summary(struct intake *in)
     if (rc == 0 && in->kind == STORE_IMPORT)
         rc = buf_addf(&body, ",\"existing\":%" PRIu64, in->existing);
     if (rc == 0 && in->marks > 0)
-        rc = buf_addf(&body, ",\"marks\":%" PRIu64, in->marks);
+        rc = buf_addf(&body, ",\"%s\":%" PRIu64, in->kind == STORE_IMPORT ? "marks" : "cursors", in->marks);
+    if (rc == 0 && in->cursor_ms > 0)
+        rc = put_cursor_time(&body, in->cursor_ms);
     if (rc == 0)
         rc = put_id(&body, "first", in->first, in->frames > 0);
     if (rc == 0)
@@ -117,7 +133,7 @@ static void answer_summary(struct intake *in)
     if (rc < 0)
         exchange_fail(&in->x, ERR_UNKNOWN, NULL, NULL);
     else
-        exchange_reply(&in->x, 200, "application/json", buf_span(&body), NULL);
+        exchange_reply(&in->x, 200, "application/json", buf_span(&body), repeat_field(in));
 }
 
 static struct frame frame_of(const struct store_frame *f)
@@ -136,7 +152,6 @@ static struct frame frame_of(const struct store_frame *f)
 /* The frames themselves: one object, or lines. */
 static void answer_frames(struct intake *in)
 {
-    static const struct http_field repeat[] = {{"weir-repeat", "1"}, {NULL, NULL}};
     CLEAN_BUF body = BUF_INIT;
     bool one = in->form == INTAKE_ONE;
     unsigned flags = (in->x.query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
@@ -152,7 +167,7 @@ static void answer_frames(struct intake *in)
         exchange_fail(&in->x, ERR_UNKNOWN, NULL, NULL);
     else
         exchange_reply(&in->x, 200, one ? "application/json" : "application/x-ndjson",
-                       buf_span(&body), in->submission.op.repeated ? repeat : NULL);
+                       buf_span(&body), repeat_field(in));
 }
 
 static void answer_fault(struct intake *in)
@@ -191,7 +206,7 @@ static void count_frames(struct intake *in, const struct store_op *op)
     }
     for (size_t i = 0; i < op->mark_count; i++)
         in->marks += op->marks[i].kind == STORE_MARK_SET;
-    if (op->mark_count > 0) {
+    if (op->mark_count > 0 && in->kind == STORE_IMPORT) {
         groups_refresh(in->x.site->groups);
         if (in->x.site == in->x.daemon->root)
             auth_refresh(in->x.daemon->auth);
@@ -207,9 +222,9 @@ static void submit(struct intake *in, size_t first, size_t count)
     op->authority = in->authority;
     op->frames = in->group.frames + first;
     op->count = count;
-    /* With the last frames; not when the dump is damaged behind them. */
+    /* With the last frames; not when the dump is damaged behind them. Cursors go with theirs in any case. */
     op->marks = in->group.marks;
-    bool last = first + count == in->group.count && in->result == 0;
+    bool last = first + count == in->group.count && (in->result == 0 || in->kind == STORE_APPEND);
     op->mark_count = last ? in->group.mark_count : 0;
     op->topics = in->group.topics;
     op->topic_count = last ? in->group.topic_count : 0;
@@ -219,24 +234,51 @@ static void submit(struct intake *in, size_t first, size_t count)
     submit_op(&in->x.site->source, &in->submission);
 }
 
+/* Frames of the group point into the part, and the next one is worked on before they are stored. */
+static int keep_part(struct intake *in)
+{
+    struct intake_kept *kept = malloc(sizeof(*kept));
+    if (!kept)
+        return -ENOMEM;
+    *kept = (struct intake_kept){in->part, in->scratch, in->kept};
+    in->kept = kept;
+    in->part = in->scratch = BUF_INIT;
+    in->taken = 0;
+    return 0;
+}
+
+static void drop_kept(struct intake *in)
+{
+    while (in->kept) {
+        struct intake_kept *kept = in->kept;
+        in->kept = kept->next;
+        buf_finish(&kept->part);
+        buf_finish(&kept->scratch);
+        free(kept);
+    }
+}
+
 /* The group is done with, well or not. */
 static void settle(struct intake *in)
 {
     bool atomic = in->form == INTAKE_ONE || in->form == INTAKE_BATCH;
     if (in->result < 0)
         answer_fault(in);
+    else if (atomic && in->x.query.brief)
+        answer_summary(in);
     else if (atomic)
         answer_frames(in);
     group_clear(&in->group);
+    drop_kept(in);
     buf_reset(&in->scratch);
     if (!atomic && in->result == 0)
         pump(in);
 }
 
-/* One frame of a stream's group was refused: the others before it are to be kept. */
+/* One frame of a stream's group was refused: the others before it are to be kept. What has cursors is stored with them or not at all. */
 static bool try_singly(struct intake *in, const struct store_op *op)
 {
-    bool stream = in->form == INTAKE_LINES || in->form == INTAKE_DUMP;
+    bool stream = (in->form == INTAKE_LINES && !in->x.query.cursors) || in->form == INTAKE_DUMP;
     if (op->result < 0 && !in->one_by_one && stream && op->count > 1) {
         in->one_by_one = true;
         in->single = 0;
@@ -263,7 +305,7 @@ static void recalled(struct recall *recall)
 /* True: the answer waits for the seqs that the first one had. */
 static bool must_recall(struct intake *in, const struct store_op *op)
 {
-    if (op->result < 0 || !op->repeated || !in->x.query.with_seq)
+    if (op->result < 0 || !op->repeated || !in->x.query.with_seq || in->x.query.brief)
         return false;
     in->busy = true;
     in->recall = (struct recall){.store = in->x.site->store,
@@ -318,18 +360,17 @@ static struct intake *intake_of_job(struct job *job)
 static void work(struct job *job)
 {
     struct intake *in = intake_of_job(job);
-    in->taken = 0;
     if (in->form == INTAKE_DUMP)
         intake_decode_dump(in);
     else
         intake_decode_lines(in);
 }
 
-/* What the job left of the part stands before what came in meanwhile. */
+/* What the jobs left of the part, less than a line or an item, stands before what came in meanwhile. */
 static int put_back(struct intake *in)
 {
     size_t left = in->part.len - in->taken;
-    if (left == 0 || in->result < 0)
+    if (left == 0 || in->result < 0 || in->part_left)
         return 0;
     CLEAN_BUF rest = BUF_INIT;
     int rc = buf_add(&rest, in->part.ptr + in->taken, left);
@@ -356,6 +397,20 @@ static int check_conditions(struct intake *in)
     return 0;
 }
 
+/* The cursor's line is further on. */
+static void gather(struct intake *in)
+{
+    int rc = in->result == 0 ? keep_part(in) : in->result;
+    if (rc == 0) {
+        pump(in);
+    } else {
+        in->result = in->err.code == rc ? rc : err_set(&in->err, rc, "no memory for the body");
+        pass_pins_on(in, 0);
+        settle(in);
+    }
+    exchange_drop(&in->x);
+}
+
 static void decoded(struct job *job)
 {
     struct intake *in = intake_of_job(job);
@@ -364,6 +419,10 @@ static void decoded(struct job *job)
     int rc = put_back(in);
     if (rc < 0 && in->result == 0)
         in->result = err_set(&in->err, rc, "no memory for the body");
+    if (in->gathering) {
+        gather(in);
+        return;
+    }
     if (in->result == 0 && whole)
         in->result = check_conditions(in);
     size_t rest = in->group.mark_count + in->group.topic_count;
@@ -379,14 +438,21 @@ static void decoded(struct job *job)
     exchange_drop(&in->x);
 }
 
-static void start_job(struct intake *in)
+static void take_part(struct intake *in)
 {
     struct buf was = in->part;
     in->part = in->input;
     in->input = was;
     buf_reset(&in->input);
+    in->taken = 0;
     in->complete = 0;
     in->final = in->ended;
+}
+
+static void start_job(struct intake *in)
+{
+    if (!in->part_left)
+        take_part(in);
     in->busy = true;
     exchange_hold(&in->x);
     in->job = (struct job){.work = work, .after = decoded};
@@ -410,7 +476,7 @@ static bool has_work(const struct intake *in)
     case INTAKE_BATCH:
         return in->ended;
     case INTAKE_LINES:
-        return in->complete > 0 || (in->ended && in->input.len > 0);
+        return in->part_left || in->complete > 0 || (in->ended && (in->input.len > 0 || in->gathering));
     default:
         return in->input.len >= dump_part(in) || (in->ended && in->input.len > 0);
     }
@@ -531,6 +597,7 @@ void intake_finish(struct exchange *x)
     pass_pins_on(in, 0);
     dump_reader_destroy(in->dump);
     group_clear(&in->group);
+    drop_kept(in);
     free(in->group.frames);
     free(in->group.notes);
     free(in->group.marks);

@@ -15,7 +15,7 @@
 #include "daemon/recall.h"
 
 #define INTAKE_BODY_MAX (8 * 1024 * 1024) /**< of an atomic body, and of a line */
-#define INTAKE_FRAMES_MAX 10000           /**< of an atomic body */
+#define INTAKE_FRAMES_MAX 10000           /**< of an atomic body, and up to a cursor's line */
 #define INTAKE_GROUP 1000                 /**< frames committed at once from a stream */
 #define INTAKE_WAITING (512 * 1024)       /**< taken ahead while a part is worked on */
 
@@ -32,16 +32,28 @@ struct intake_note {
     uint8_t *copy; /**< content copied for it, or NULL */
 };
 
-/** Frames decoded from one part. */
+/** Frames decoded from one part, or of a stream with cursors from several. */
 struct intake_group {
     struct store_frame *frames;
     struct intake_note *notes;
     size_t count, cap;
-    struct store_mark *marks; /**< of a dump; their ids are the group's */
+    struct store_mark *marks; /**< of a dump, whose ids are the group's; cursors */
     size_t mark_count, mark_cap;
     struct store_topic *topics; /**< of a dump; their spans point into the part */
     size_t topic_count, topic_cap;
     struct buf pinned; /**< digests, pinned once each */
+};
+
+/** Where a group of a stream with cursors may end: behind a cursor's line. */
+struct intake_unit {
+    size_t taken, frames, marks;
+    uint64_t lines;
+};
+
+/** A part that frames of the group point into though the next is worked on, with its scratch. */
+struct intake_kept {
+    struct buf part, scratch;
+    struct intake_kept *next;
 };
 
 struct intake {
@@ -58,8 +70,13 @@ struct intake {
     struct job job;
     struct buf part; /**< being worked on; the group's spans point into it and into scratch */
     bool final;      /**< nothing comes behind the part */
-    size_t taken;    /**< of the part, by the job */
+    size_t taken;    /**< of the part, by the jobs so far */
+    bool part_left;  /**< lines: the group was full before the part was at its end */
     struct buf scratch;
+    struct intake_unit unit;  /**< stream with cursors: the last one's end in this part; frames and marks 0: none */
+    size_t unit_bytes;        /**< lines since */
+    bool gathering;           /**< its end is further on */
+    struct intake_kept *kept;
     struct intake_group group;
     struct dump_reader *dump;
     struct cas_put *put;       /**< of a dump: the content being written, and */
@@ -73,7 +90,8 @@ struct intake {
     uint64_t record;           /**< newest that frames went into */
     uint64_t lines;            /**< looked at */
     uint64_t frames, existing; /**< committed; of these, there already */
-    uint64_t marks;            /**< committed */
+    uint64_t marks;            /**< committed: of a dump; cursors */
+    uint64_t cursor_ms;        /**< when the last cursor was taken */
     struct frame_id first, last;
     int result; /**< 0, or why it ended */
     struct err err;
@@ -100,7 +118,7 @@ struct store_topic *intake_add_topic(struct intake *in);
 int intake_content(struct intake *in, struct store_frame *frame, struct span bytes);
 /** Finds content that is only named. ERR_CONFLICT when it is nowhere, unless missing is allowed. */
 int intake_named(struct intake *in, struct store_frame *frame, bool allow_missing);
-/** Takes as much of in->part as makes whole frames; sets in->taken, in->result and in->bad_line. */
+/** Takes as much of in->part, from in->taken on, as makes whole frames and a group; sets in->taken, in->result and in->bad_line. */
 void intake_decode_lines(struct intake *in);
 void intake_decode_dump(struct intake *in);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/frame_json.h"
 #include "base/text.h"
 
 #define PULSE_MIN_MS 10
@@ -112,6 +113,7 @@ static int take_stream(struct parse *p)
 static int take_lines(struct parse *p)
 {
     p->query->lines = !is_off(p->value);
+    p->query->cursors = span_is(p->value, "cursors");
     return 0;
 }
 
@@ -131,6 +133,29 @@ static int take_authority(struct parse *p)
 {
     p->query->with_authority = !is_off(p->value);
     return 0;
+}
+
+static int take_stamp(struct parse *p)
+{
+    p->query->with_stamp = !is_off(p->value);
+    return 0;
+}
+
+static int take_content(struct parse *p)
+{
+    p->query->with_content = !is_off(p->value);
+    return 0;
+}
+
+static int take_brief(struct parse *p)
+{
+    p->query->brief = !is_off(p->value);
+    return 0;
+}
+
+static int take_from_seq(struct parse *p)
+{
+    return take_number(p, &p->query->from_seq);
 }
 
 static int take_reverse(struct parse *p)
@@ -242,7 +267,7 @@ static int take_group(struct parse *p)
 
 static const struct {
     const char *name;
-    unsigned key;
+    uint64_t key;
     int (*take)(struct parse *p);
 } keys_known[] = {
     {"follow", QUERY_FOLLOW, take_follow},
@@ -262,6 +287,10 @@ static const struct {
     {"with-timestamp", QUERY_TIMESTAMP, take_timestamp},
     {"with-seq", QUERY_SEQ, take_seq},
     {"with-authority", QUERY_AUTHORITY, take_authority},
+    {"with-stamp", QUERY_STAMP, take_stamp},
+    {"with-content", QUERY_CONTENT, take_content},
+    {"brief", QUERY_BRIEF, take_brief},
+    {"from-seq", QUERY_FROM_SEQ, take_from_seq},
     {"reverse", QUERY_REVERSE, take_reverse},
     {"count", QUERY_COUNT, take_count},
     {"ttl", QUERY_TTL, take_ttl},
@@ -281,7 +310,7 @@ static const struct {
 
 #define KEYS_KNOWN (sizeof(keys_known) / sizeof(keys_known[0]))
 
-static size_t find_key(struct span name, unsigned keys)
+static size_t find_key(struct span name, uint64_t keys)
 {
     for (size_t i = 0; i < KEYS_KNOWN; i++)
         if (keys_known[i].key & keys && span_is(name, keys_known[i].name))
@@ -290,7 +319,7 @@ static size_t find_key(struct span name, unsigned keys)
 }
 
 /* One key=value. `scratch` keeps what is decoded while it is looked at. */
-static int take_pair(struct parse *p, struct span raw_key, struct span raw_value, unsigned keys,
+static int take_pair(struct parse *p, struct span raw_key, struct span raw_value, uint64_t keys,
                      struct buf *scratch)
 {
     buf_reset(scratch);
@@ -301,7 +330,7 @@ static int take_pair(struct parse *p, struct span raw_key, struct span raw_value
     if (i == KEYS_KNOWN)
         return 0;
     buf_reset(scratch);
-    if (p->query->given & keys_known[i].key & ~(unsigned)QUERY_ARG)
+    if (p->query->given & keys_known[i].key & ~(uint64_t)QUERY_ARG)
         return err_set(p->err, ERR_INVALID, "%s: is there twice", keys_known[i].name);
     p->query->given |= keys_known[i].key;
     rc = uri_decode(scratch, raw_value, true, p->err);
@@ -313,7 +342,7 @@ static int take_pair(struct parse *p, struct span raw_key, struct span raw_value
     return rc;
 }
 
-int query_parse(struct query *out, struct span raw, unsigned keys, uint64_t now_ms, struct err *err)
+int query_parse(struct query *out, struct span raw, uint64_t keys, uint64_t now_ms, struct err *err)
 {
     struct query query = {.topics = PATTERN_ALL};
     struct parse p = {.query = &query, .now_ms = now_ms, .err = err};
@@ -336,6 +365,13 @@ void query_finish(struct query *query)
     buf_finish(&query->stream);
     buf_finish(&query->key);
     buf_finish(&query->args);
+}
+
+unsigned query_shown(const struct query *query)
+{
+    return (query->with_timestamp ? FRAME_JSON_TIMESTAMP : 0) | (query->with_seq ? FRAME_JSON_SEQ : 0) |
+           (query->with_authority ? FRAME_JSON_AUTHORITY : 0) | (query->with_stamp ? FRAME_JSON_STAMP : 0) |
+           (query->with_content ? FRAME_JSON_CONTENT : 0);
 }
 
 /* --- bounds --------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ enum query_key {
     QUERY_LAST = 1 << 8,
     QUERY_TOPIC = 1 << 9,
     QUERY_STREAM = 1 << 10,      /**< an exact topic */
-    QUERY_STREAM_FLAG = 1 << 11, /**< `stream` of the routes that take lines: a flag */
+    QUERY_STREAM_FLAG = 1 << 11, /**< `stream` of the routes that take lines: a flag, or `cursors` */
     QUERY_TIMESTAMP = 1 << 12,
     QUERY_SEQ = 1 << 13,
     QUERY_REVERSE = 1 << 14,
@@ -40,13 +40,18 @@ enum query_key {
     QUERY_GROUP = 1 << 28,   /**< a group is read; see daemon/groups/group_config.h */
     QUERY_ARG = 1 << 27,     /**< an argument of a program; may be there many times */
     QUERY_AUTHORITY = 1 << 29,
+    QUERY_CONTENT = 1 << 30,            /**< `with-content` */
+    QUERY_STAMP = UINT64_C(1) << 32,    /**< `with-stamp` */
+    QUERY_BRIEF = UINT64_C(1) << 33,    /**< a flag: counts instead of frames */
+    QUERY_FROM_SEQ = UINT64_C(1) << 34, /**< a seq of the exact topic */
 };
 
 #define QUERY_READ                                                                                 \
     (QUERY_FOLLOW | QUERY_NEW | QUERY_AFTER | QUERY_FROM | QUERY_BEFORE | QUERY_SINCE |            \
      QUERY_UNTIL | QUERY_LIMIT | QUERY_LAST | QUERY_TOPIC | QUERY_STREAM | QUERY_TIMESTAMP |       \
-     QUERY_SEQ | QUERY_AUTHORITY | QUERY_REVERSE | QUERY_COUNT)
-#define QUERY_LAST_ROUTE (QUERY_FOLLOW | QUERY_LAST | QUERY_TIMESTAMP | QUERY_SEQ)
+     QUERY_SEQ | QUERY_AUTHORITY | QUERY_REVERSE | QUERY_COUNT | QUERY_STAMP | QUERY_CONTENT | QUERY_FROM_SEQ)
+#define QUERY_SHOWN (QUERY_TIMESTAMP | QUERY_SEQ | QUERY_AUTHORITY | QUERY_STAMP | QUERY_CONTENT) /**< what frames are printed with */
+#define QUERY_LAST_ROUTE (QUERY_FOLLOW | QUERY_LAST | QUERY_TIMESTAMP | QUERY_SEQ | QUERY_STAMP | QUERY_CONTENT)
 #define QUERY_CONDITIONS (QUERY_EXPECT_SEQ | QUERY_EXPECT_LAST | QUERY_KEY)
 
 #define QUERY_RUN                                                                                  \
@@ -57,17 +62,18 @@ enum query_key {
 
 /** Values. Those of keys that were not given are zero. */
 struct query {
-    unsigned given; /**< keys that were there, flags said off among them */
+    uint64_t given; /**< keys that were there, flags said off among them */
     bool follow;
     uint64_t pulse_ms; /**< 0 = no pulses */
     bool fresh;        /**< `new` */
     struct frame_id after, from, before;
     uint64_t since_ms, until_ms;
-    uint64_t limit, last;
+    uint64_t limit, last, from_seq;
     struct pattern_list topics;
     struct buf stream;
-    bool lines; /**< `stream` as a flag */
-    bool with_timestamp, with_seq, with_authority, reverse, count, allow_missing;
+    bool lines;   /**< `stream` as a flag */
+    bool cursors; /**< stream=cursors */
+    bool with_timestamp, with_seq, with_authority, with_stamp, with_content, brief, reverse, count, allow_missing;
     struct ttl ttl;
     uint64_t expect_seq;
     struct frame_id expect_last;
@@ -81,9 +87,12 @@ struct query {
  * Parses a raw query. `keys`: those the route takes; `now_ms`: for moments. ERR_INVALID names key
  * and fault; a key that is there twice (but `arg`) is one. -ENOMEM. On failure nothing needs to be finished.
  */
-int query_parse(struct query *out, struct span raw, unsigned keys, uint64_t now_ms,
+int query_parse(struct query *out, struct span raw, uint64_t keys, uint64_t now_ms,
                 struct err *err);
 void query_finish(struct query *query);
+
+/** FRAME_JSON_... of what frames are to be printed with. */
+unsigned query_shown(const struct query *query);
 
 /** Lowest and highest id that after, from, before, since and until allow (from wins over after).
  * False: none is allowed. */

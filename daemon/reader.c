@@ -32,6 +32,20 @@ static int put_frame(struct reader *r, struct buf *out, const struct frame *fram
     return rc;
 }
 
+/* The content too, where it is asked for. ERR_END: it has to be fetched first. */
+static int put_whole(struct reader *r, struct buf *out, const struct frame *frame)
+{
+    struct frame whole;
+    if (!(r->flags & FRAME_JSON_CONTENT) || !frame_content_lacks(frame))
+        return put_frame(r, out, frame);
+    whole = *frame;
+    if (frame_content_give(&r->content, &whole))
+        return put_frame(r, out, &whole);
+    frame_content_want(&r->content, frame);
+    r->wanting = true;
+    return ERR_END;
+}
+
 static int put_synthetic(struct reader *r, struct buf *out, const char *topic, const char *meta)
 {
     struct frame frame = {.topic = span_str(topic),
@@ -62,11 +76,29 @@ static long take(void *arg, const struct store_item *item)
 {
     struct taking *t = arg;
     size_t before = t->out->len;
+    if (item->frame->seq < t->reader->least_seq)
+        return 1;
     bool as_is = item->line.len > 0 && t->reader->flags == 0 && !t->reader->sse;
     int rc = put_lost(t->reader, t->out);
     if (rc == 0)
-        rc = as_is ? buf_add_span(t->out, item->line) : put_frame(t->reader, t->out, item->frame);
+        rc = as_is ? buf_add_span(t->out, item->line) : put_whole(t->reader, t->out, item->frame);
     return rc < 0 ? rc : (long)(t->out->len - before);
+}
+
+/* What the slice ended for: without the disk somebody else has to go on. A content that cannot be read is told of, and its frame printed
+ * without. */
+static int fetch_content(struct reader *r, bool may_block)
+{
+    struct err err = ERR_INIT;
+    r->wanting = false;
+    if (!may_block) {
+        r->step = STORE_DISK;
+        return 0;
+    }
+    int rc = frame_content_fetch(&r->content, r->x.site, &err);
+    if (rc < 0)
+        r->damage = err;
+    return rc == -ENOMEM ? rc : 0;
 }
 
 /* One read; false when nothing more is to be had now. */
@@ -80,6 +112,8 @@ static bool fill_once(struct reader *r, struct buf *out, size_t budget, bool may
         r->damage = err;
         rc = 0;
     }
+    if (rc == ERR_END && r->wanting)
+        rc = fetch_content(r, may_block);
     if (rc == 0)
         rc = put_lost(r, out);
     if (rc == 0 && r->step == STORE_THRESHOLD) {
@@ -324,9 +358,7 @@ int reader_start(struct reader *r, const struct store_query *query, struct err *
 {
     struct site *d = r->x.site;
     r->follow = query->follow;
-    r->flags = (r->x.query.with_timestamp ? FRAME_JSON_TIMESTAMP : 0) |
-               (r->x.query.with_seq ? FRAME_JSON_SEQ : 0) |
-               (r->x.query.with_authority ? FRAME_JSON_AUTHORITY : 0);
+    r->flags = query_shown(&r->x.query);
     int rc = store_cursor_open(&r->cursor, d->store, query, err);
     if (rc < 0)
         return rc;
@@ -357,6 +389,7 @@ void reader_finish(struct exchange *x)
 {
     struct reader *r = (struct reader *)x;
     store_cursor_close(r->cursor);
+    frame_content_finish(&r->content);
     buf_finish(&r->out);
     buf_finish(&r->next);
 }

@@ -6,12 +6,16 @@
 
 #include "daemon/exchange.h"
 #include "daemon/feed.h"
+#include "daemon/frame_content.h"
 
 struct reader {
     struct exchange x;
     struct store_cursor *cursor;
     struct follower follower;
     unsigned flags; /**< FRAME_JSON_... */
+    struct frame_content content; /**< with FRAME_JSON_CONTENT: of a frame whose record does not hold it */
+    bool wanting;                 /**< the slice ended since it has to be fetched */
+    uint64_t least_seq; /**< frames of lower seqs are passed over */
     bool sse;       /**< events, else lines */
     bool follow;
     bool object;    /**< the one frame without newline, 404 when there is none */

@@ -106,6 +106,8 @@ struct frame_id judge_id(struct group *group, const struct store_op *op, size_t 
 /** The frame as it is stored, but for the topic's number and the timestamp's place among others. */
 void judge_frame(struct frame *out, const struct store_frame *in, const struct store_op *op);
 uint64_t judge_deadline(struct ttl ttl, uint64_t born_ms);
+/** The timestamp that a topic's rules give a frame: the client's, if it may have one, or `now`. judge_take raises it to the topic's last. */
+uint64_t judge_stamp(const struct topic_rules *rules, const struct store_frame *in, uint64_t now);
 /** Counts a frame that gets `seq` or none into its topic's head; raises its timestamp to the topic's last. */
 int judge_take(struct group *group, struct head *head, struct frame *frame);
 /** A stream append. */

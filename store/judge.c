@@ -101,7 +101,7 @@ static void digest_span(XXH3_state_t *state, struct span s)
     XXH3_128bits_update(state, s.ptr, s.len);
 }
 
-/* What makes two requests the same: topics, metas, ttls, contents. */
+/* What makes two requests the same: topics, metas, ttls, contents, timestamps that a client chose. */
 static void request_digest(uint8_t out[static DIGEST_SIZE], const struct store_op *op)
 {
     XXH3_state_t state;
@@ -116,6 +116,10 @@ static void request_digest(uint8_t out[static DIGEST_SIZE], const struct store_o
         digest_span(&state, frame->meta);
         digest_span(&state, span_of(ttl, sizeof ttl));
         digest_span(&state, span_of(frame->digest, frame->has_hash ? DIGEST_SIZE : 0));
+        if (frame->has_stamp) {
+            put_be64(ttl, frame->stamp);
+            digest_span(&state, span_of(ttl, 8));
+        }
     }
     XXH128_hash_t hash = XXH3_128bits_digest(&state);
     XXH128_canonicalFromHash((XXH128_canonical_t *)out, hash);
@@ -270,6 +274,13 @@ int judge_take(struct group *group, struct head *head, struct frame *frame)
     return head_push_recent(head, frame->id, frame->seq, group->number);
 }
 
+/* The client's timestamp, as far as the topic's rules let it. The ttl counts from the frame's own time all the same. */
+static void choose_stamp(const struct group *group, struct frame *frame, const struct store_frame *in, const struct topic_rules *rules)
+{
+    frame->stamp = judge_stamp(rules, in, group->now_ms);
+    frame->deadline_ms = judge_deadline(in->ttl, id_time_ms(in->id));
+}
+
 static int append_frame(struct group *group, struct store_op *op, size_t i)
 {
     struct store_frame *in = &op->frames[i];
@@ -285,10 +296,13 @@ static int append_frame(struct group *group, struct store_op *op, size_t i)
     in->seq = in->has_seq ? head->next_seq : 0;
     judge_frame(&frame, in, op);
     frame.topic_no = head->no;
+    if (in->has_stamp)
+        choose_stamp(group, &frame, in, &head->rules);
     if (in->has_seq) {
         r = judge_take(group, head, &frame);
         group->store->last_stored = in->id;
     }
+    in->stamp = frame.stamp;
     if (r == 0)
         r = group_add_frame(group, &frame, false);
     if (r == 0 && in->ttl.kind == TTL_LAST)

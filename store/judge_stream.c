@@ -41,7 +41,7 @@ static int check_stamps(struct store_op *op, const struct topic_rules *rules)
     return 0;
 }
 
-static uint64_t stamp_of(const struct topic_rules *rules, const struct store_frame *in, uint64_t now)
+uint64_t judge_stamp(const struct topic_rules *rules, const struct store_frame *in, uint64_t now)
 {
     uint64_t stamp = in->has_stamp && rules->stamp_mode != STAMP_ARRIVAL ? in->stamp : now;
     return stamp > now && !rules->uncapped ? now : stamp;
@@ -72,7 +72,7 @@ static int append_record(struct group *group, struct store_op *op, struct head *
     in->seq = head->next_seq;
     judge_frame(&frame, in, op);
     frame.topic_no = head->no;
-    frame.stamp = stamp_of(rules, in, group->now_ms);
+    frame.stamp = judge_stamp(rules, in, group->now_ms);
     frame.deadline_ms = judge_deadline(in->ttl, id_time_ms(in->id));
     int r = judge_take(group, head, &frame);
     in->stamp = frame.stamp;

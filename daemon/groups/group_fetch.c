@@ -29,15 +29,16 @@ static long take(void *arg, const struct store_item *item)
     const struct frame *in = item->frame;
     struct buf *bytes = &t->fetch->bytes;
     struct frame *frame = &t->item->frame;
-    int rc = buf_reserve(bytes, in->topic.len + in->meta.len + in->origin.len);
+    bool content = t->fetch->contents && in->has_content;
+    int rc = buf_reserve(bytes, in->topic.len + in->meta.len + in->origin.len + (content ? in->content.len : 0));
     if (rc < 0)
         return rc;
     *frame = *in;
     frame->topic = keep(bytes, in->topic);
     frame->meta = keep(bytes, in->meta);
     frame->origin = keep(bytes, in->origin);
-    frame->has_content = false;
-    frame->content = (struct span){0};
+    frame->has_content = content;
+    frame->content = content ? keep(bytes, in->content) : (struct span){0};
     return 1;
 }
 
@@ -71,6 +72,7 @@ static void work(struct job *job)
         frame->topic = placed(&fetch->bytes, frame->topic);
         frame->meta = placed(&fetch->bytes, frame->meta);
         frame->origin = placed(&fetch->bytes, frame->origin);
+        frame->content = placed(&fetch->bytes, frame->content);
     }
 }
 

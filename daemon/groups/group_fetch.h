@@ -13,7 +13,7 @@
 struct group_fetched {
     struct frame_id id;
     int result;         /**< 0; ERR_NOT_FOUND; -EAGAIN: did not fit; else why it cannot be read */
-    struct frame frame; /**< without its content */
+    struct frame frame; /**< without its content, unless `contents` */
 };
 
 /** Zeroed; the owner's memory until `after`. */
@@ -22,6 +22,7 @@ struct group_fetch {
     void (*after)(struct group_fetch *fetch);
     struct group_fetched items[GROUP_FETCH_MAX]; /**< their ids are filled by the owner */
     size_t count;
+    bool contents; /**< with contents that lie in the record */
     bool busy;
     struct err err; /**< of the last one that failed */
     struct buf bytes;

@@ -66,6 +66,14 @@ static void on_ended(void *arg, const struct err *err)
     group_host_close_seats(host, err ? err->code : 1);
 }
 
+static bool wants_contents(const struct group_host *host)
+{
+    const struct group_seat *seat = host->seats;
+    while (seat && !(seat->connected && seat->contents))
+        seat = seat->next;
+    return seat != NULL;
+}
+
 static void open_pump(struct group_host *host)
 {
     struct err err = ERR_INIT;
@@ -73,11 +81,13 @@ static void open_pump(struct group_host *host)
                                          .query = {.topics = &host->config.topics,
                                                    .from = id_succ(host->delivery.read),
                                                    .follow = true},
+                                         .contents = wants_contents(host),
                                          .frame = on_frame,
                                          .threshold = on_threshold,
                                          .ended = on_ended,
                                          .arg = host};
     host->at_end = false;
+    host->contents = options.contents;
     if (pump_create(&host->pump, &options, &err) == 0)
         return;
     log_say(host->site->daemon->log, LOG_ERROR, "group", "name=%.*s error=\"%s\"",
@@ -146,6 +156,7 @@ static void fetch_due(struct group_host *host)
     if (fetch->count == 0)
         return;
     group_host_hold(host);
+    fetch->contents = wants_contents(host);
     group_fetch_start(fetch);
 }
 

@@ -32,6 +32,7 @@ struct group_seat {
     char name[GROUP_MEMBER_MAX + 1];
     bool connected;
     bool follow; /**< else it ends where nothing is left */
+    bool contents; /**< it prints frames with their contents */
     int closed;  /**< 1: the site ends; negative: why nothing comes any more */
     /** A frame is handed out to it; spans live for the call. */
     void (*frame)(void *arg, const struct frame *frame);
@@ -52,6 +53,7 @@ struct group_host {
     size_t connected;
     bool making;   /**< its first record is not made yet */
     bool at_end;   /**< the pump has come to the end of history */
+    bool contents; /**< the pump gives contents, too */
     bool dropped;  /**< not in the store any more, or never was: nothing is recorded */
     bool set_again; /**< settings that could not be recorded yet */
     bool stopped;  /**< the site is going */
@@ -111,6 +113,8 @@ struct group_seat *group_host_seat(const struct group_host *host, struct span na
  */
 int group_host_join(struct group_host *host, struct span name, size_t window, bool follow,
                     struct group_seat **out, struct err *err);
+/** It prints frames with the contents that lie in their records; others it has to fetch. Before it is willing. */
+void group_host_show_contents(struct group_seat *seat);
 /** Leaves; see delivery_leave for the grace. The seat is the host's alone from then on. */
 void group_host_leave(struct group_seat *seat, uint64_t grace_ms);
 /** Whether it takes frames now. */

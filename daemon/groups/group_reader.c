@@ -173,6 +173,8 @@ static int join(struct group_reader *r, struct err *err)
     r->seat->frame = on_frame;
     r->seat->look = on_look;
     r->seat->arg = r;
+    if (r->flags & FRAME_JSON_CONTENT)
+        group_host_show_contents(r->seat);
     named[0].value = r->seat->name;
     exchange_stream(&r->x, r->sse ? "text/event-stream" : "application/x-ndjson", UINT64_MAX,
                     read_bytes, named);
@@ -255,10 +257,11 @@ static struct group_place place_of(const struct query *q)
 static int check(const struct group_reader *r, struct err *err)
 {
     static const struct {
-        unsigned key;
+        uint64_t key;
         const char *name;
     } odd[] = {{QUERY_REVERSE, "reverse"}, {QUERY_COUNT, "count"}, {QUERY_BEFORE, "before"},
-               {QUERY_UNTIL, "until"},     {QUERY_LAST, "last"},   {QUERY_STREAM, "stream"}};
+               {QUERY_UNTIL, "until"},     {QUERY_LAST, "last"},   {QUERY_STREAM, "stream"},
+               {QUERY_FROM_SEQ, "from-seq"}};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
         if (r->x.query.given & odd[i].key)
             return err_set(err, ERR_INVALID, "%s does not go with group", odd[i].name);
@@ -280,7 +283,7 @@ int group_reader_begin(struct group_reader *r, bool sse, struct err *err)
         return rc;
     const struct query *q = &r->x.query;
     r->sse = sse;
-    r->flags = (q->with_timestamp ? FRAME_JSON_TIMESTAMP : 0) | (q->with_seq ? FRAME_JSON_SEQ : 0);
+    r->flags = query_shown(q) & ~FRAME_JSON_AUTHORITY;
     r->left = q->given & QUERY_LIMIT ? q->limit : UINT64_MAX;
     r->place = place_of(q);
     r->call = (struct group_call){.after = loaded};

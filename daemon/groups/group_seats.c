@@ -81,6 +81,7 @@ int group_host_join(struct group_host *host, struct span name, size_t window, bo
         return err_set(err, -ENOMEM, "no memory for the member");
     seat->connected = true;
     seat->follow = follow;
+    seat->contents = false;
     seat->closed = 0;
     seat->core.window = window;
     host->connected++;
@@ -88,6 +89,13 @@ int group_host_join(struct group_host *host, struct span name, size_t window, bo
         group_host_close_pump(host);
     *out = seat;
     return 0;
+}
+
+void group_host_show_contents(struct group_seat *seat)
+{
+    seat->contents = true;
+    if (!seat->host->contents) /* it is opened again where it was */
+        group_host_close_pump(seat->host);
 }
 
 void group_host_leave(struct group_seat *seat, uint64_t grace_ms)

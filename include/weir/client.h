@@ -138,4 +138,22 @@ int weir_remove(struct weir *w, const char *id, struct err *err);
 /** Stores content; writes its hash text (SRI_TEXT_LEN + NUL = 52 bytes). */
 int weir_cas_post(struct weir *w, struct span bytes, char hash[static 52], struct err *err);
 
+/* --- cursors: positions of readers that live elsewhere, kept by name ------------------------------ */
+
+/** A cursor as it is kept. */
+struct weir_cursor {
+    char *position; /**< malloc'd, with a NUL behind its `len` bytes; the caller frees */
+    size_t len;
+    char time[48]; /**< when it was set, RFC 3339 */
+};
+/**
+ * The position kept under a name of 1 to 255 bytes. ERR_NOT_FOUND. What is appended with POST /append and a cursor's line is stored in one
+ * record with it.
+ */
+int weir_cursor_get(struct weir *w, const char *name, struct weir_cursor *out, struct err *err);
+/** Sets it, UTF-8 of up to 65527 bytes; durable when it returns 0. */
+int weir_cursor_put(struct weir *w, const char *name, struct span position, struct err *err);
+/** Forgets it. ERR_NOT_FOUND. */
+int weir_cursor_remove(struct weir *w, const char *name, struct err *err);
+
 #endif

@@ -149,9 +149,10 @@ struct store_frame {
     struct frame_id id; /**< import: its id. Else out */
     bool has_seq;       /**< import: restore this seq. Else out: a seq was given */
     uint64_t seq;
-    bool has_stamp;     /**< import of our own dump: restore this S2 timestamp and deadline. Stream append: the client's timestamp */
+    bool has_stamp;     /**< import of our own dump: restore this S2 timestamp and deadline. Append: the client's timestamp, which
+                             goes by the topic's rules */
     enum store_command command; /**< not NONE: an S2 command record */
-    uint64_t stamp;     /**< also out of a stream append: the one it got */
+    uint64_t stamp;     /**< also out of an append: the one it got */
     uint64_t deadline_ms;
     struct span origin; /**< who appended through a program's address; len 0 = none */
     bool existed;       /**< out, import: the same frame was there already */

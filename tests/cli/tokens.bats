@@ -61,6 +61,10 @@ GET /groups/g
 PUT /groups/g
 DELETE /groups/g
 POST /groups/g/ack
+GET /cursors
+GET /cursors/c
+PUT /cursors/c
+DELETE /cursors/c
 GET /tokens
 POST /tokens
 DELETE /tokens/t

@@ -1,5 +1,5 @@
 /*
- * Any line as a frame: what parses is written by the frame writer and parses to the same.
+ * Any line as a frame: what parses is written by the frame writer and parses to the same. And as a line of an append.
  */
 #include <stdlib.h>
 
@@ -27,6 +27,23 @@ static struct frame as_frame(const struct frame_in *in)
     return frame;
 }
 
+/* Lines of an append: a frame or a cursor, never both, and nothing decoded outside scratch. */
+static void try_append(struct span line)
+{
+    CLEAN_BUF scratch = BUF_INIT;
+    struct frame_in in;
+    struct err err = ERR_INIT;
+    if (frame_in_parse(&in, line, &scratch, false, &err) < 0) {
+        demand(err.text[0] != '\0' && scratch.len == 0);
+        return;
+    }
+    demand(scratch.len <= 2 * line.len);
+    if (in.is_cursor)
+        demand(in.topic.len == 0 && !in.has_stamp && !in.has_content && !in.has_hash && !in.stream && in.meta.len == 0);
+    else
+        demand(in.cursor.len == 0 && in.position.len == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEAN_BUF scratch = BUF_INIT;
@@ -35,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct frame_in in;
     struct frame_in again;
     struct err err = ERR_INIT;
+    try_append(span_of(data, size));
     demand(buf_add_str(&scratch, "earlier") == 0);
     if (frame_in_parse(&in, span_of(data, size), &scratch, true, &err) < 0) {
         demand(err.text[0] != '\0' && span_is(buf_span(&scratch), "earlier"));

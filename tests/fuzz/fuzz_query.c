@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct query query;
     struct err err = ERR_INIT;
     struct frame_id low, high;
-    unsigned keys = size > 0 && data[0] == '!' ? ~(unsigned)QUERY_READ : (unsigned)QUERY_READ;
+    uint64_t keys = size > 0 && data[0] == '!' ? ~(uint64_t)QUERY_READ : (uint64_t)QUERY_READ;
     int rc = query_parse(&query, span_of(data, size), keys, UINT64_C(1700000000000), &err);
     if (rc < 0) {
         assert(err.code == rc && err.text[0]);

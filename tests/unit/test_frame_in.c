@@ -100,6 +100,26 @@ static void test_content(void **state)
     assert_int_equal(in.content.len, 3);
 }
 
+/* What only an append may say: any stream's name, the client's timestamp, a cursor. */
+static void test_append_keys(void **state)
+{
+    (void)state;
+    CLEAN_BUF scratch = BUF_INIT;
+    struct frame_in in = parse("{\"stream\":\"9a \\u00e4\",\"stamp\":18446744073709551615,\"size\":7}", &scratch);
+    assert_true(in.stream && span_is(in.topic, "9a \xc3\xa4"));
+    assert_true(in.has_stamp && in.stamp == UINT64_MAX && !in.is_cursor);
+    in = parse("{\"topic\":\"a\",\"stream\":null,\"stamp\":null,\"cursor\":null,\"position\":null}", &scratch);
+    assert_false(in.stream || in.has_stamp || in.is_cursor);
+    in = parse("{\"position\":\"p\\n\",\"cursor\":\"c\"}", &scratch);
+    assert_true(in.is_cursor && span_is(in.cursor, "c") && span_is(in.position, "p\n"));
+    in = parse("{\"cursor\":\"c\",\"position\":\"\",\"topic\":null}", &scratch);
+    assert_true(in.is_cursor && in.position.len == 0);
+    /* An import has other keys, and passes these over. */
+    struct span line = span_str("{\"topic\":\"a\",\"stream\":5,\"stamp\":\"x\",\"cursor\":1}");
+    assert_int_equal(frame_in_parse(&in, line, &scratch, true, NULL), 0);
+    assert_false(in.stream || in.has_stamp || in.is_cursor);
+}
+
 static void test_meta_forms(void **state)
 {
     (void)state;
@@ -144,6 +164,17 @@ static void test_refused(void **state)
         {"{\"content_base64\":\"AA-_\"}", "content_base64"},
         {"{\"content\":\"\",\"content_base64\":\"\"}", "both"},
         {"{\"content_base64\":\"AA==\",\"content\":\"a\"}", "both"},
+        {"{\"topic\":\"a\",\"stream\":\"a\"}", "both"},
+        {"{\"stream\":7}", "stream"},
+        {"{\"stamp\":\"7\"}", "stamp"},
+        {"{\"stamp\":-1}", "stamp"},
+        {"{\"stamp\":1.0}", "stamp"},
+        {"{\"stamp\":18446744073709551616}", "stamp"},
+        {"{\"cursor\":\"c\"}", "together"},
+        {"{\"position\":\"p\",\"cursor\":null}", "together"},
+        {"{\"cursor\":\"c\",\"position\":\"p\",\"topic\":\"a\"}", "nothing else"},
+        {"{\"cursor\":\"c\",\"position\":\"p\",\"stamp\":1}", "nothing else"},
+        {"{\"cursor\":\"c\",\"position\":7}", "position"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         CLEAN_BUF scratch = BUF_INIT;
@@ -226,7 +257,7 @@ int main(void)
         cmocka_unit_test(test_unknown_keys), cmocka_unit_test(test_content),
         cmocka_unit_test(test_meta_forms),   cmocka_unit_test(test_refused),
         cmocka_unit_test(test_old_words),    cmocka_unit_test(test_spans_stay_good),
-        cmocka_unit_test(test_meta_limits),
+        cmocka_unit_test(test_meta_limits),  cmocka_unit_test(test_append_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

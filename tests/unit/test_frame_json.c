@@ -103,6 +103,64 @@ static void test_extra_keys(void **state)
 #undef HEAD
 }
 
+/* The content, behind everything else: as text where it is UTF-8, as base64, as its size alone. */
+static void test_content(void **state)
+{
+    (void)state;
+#define BEFORE "{\"topic\":\"notes\",\"id\":\"" ID_TEXT "\",\"hash\":\"sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=\",\"meta\":null,\"ttl\":\"forever\""
+    static const struct {
+        struct span content;
+        const char *shown;
+    } cases[] = {
+        {{(const uint8_t *)"hello", 5}, "\"content\":\"hello\""},
+        {{(const uint8_t *)"a\"\\\n\0\x1f\xc3\xa4", 8}, "\"content\":\"a\\\"\\\\\\n\\u0000\\u001f\xc3\xa4\""},
+        {{(const uint8_t *)"eight bytes, then \xff", 19}, "\"content_base64\":\"ZWlnaHQgYnl0ZXMsIHRoZW4g/w==\""},
+        {{(const uint8_t *)"eight by\xc3", 9}, "\"content_base64\":\"ZWlnaHQgYnnD\""},
+        {{(const uint8_t *)"\xed\xa0\x80", 3}, "\"content_base64\":\"7aCA\""},
+    };
+    struct frame frame = plain();
+    check(&frame, FRAME_JSON_CONTENT, "{\"topic\":\"notes\",\"id\":\"" ID_TEXT "\",\"hash\":null,\"meta\":null,\"ttl\":\"forever\"}");
+    frame.has_hash = frame.has_content = true;
+    memcpy(frame.digest, hello_digest, DIGEST_SIZE);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CLEAN_BUF wanted = BUF_INIT;
+        frame.content = cases[i].content;
+        frame.content_size = frame.content.len;
+        assert_int_equal(buf_addf(&wanted, BEFORE ",%s}", cases[i].shown), 0);
+        check(&frame, FRAME_JSON_CONTENT, buf_cstr(&wanted));
+    }
+    frame.stamp = UINT64_MAX;
+    frame.content = span_str("hello");
+    check(&frame, FRAME_JSON_CONTENT | FRAME_JSON_STAMP, BEFORE ",\"stamp\":18446744073709551615,\"content\":\"hello\"}");
+    frame.has_content = false;
+    frame.content_size = FRAME_JSON_CONTENT_MAX + 1;
+    check(&frame, FRAME_JSON_CONTENT, BEFORE ",\"size\":1048577}");
+    frame.content_size = 0;
+    check(&frame, FRAME_JSON_CONTENT, BEFORE ",\"size\":null}");
+    check(&frame, 0, BEFORE "}");
+#undef BEFORE
+}
+
+/* The largest that is shown, and one byte more, though it lies in the record. */
+static void test_content_bound(void **state)
+{
+    (void)state;
+    CLEAN_BUF out = BUF_INIT;
+    uint8_t *bytes = malloc(FRAME_JSON_CONTENT_MAX + 1);
+    struct frame frame = plain();
+    assert_non_null(bytes);
+    memset(bytes, 1, FRAME_JSON_CONTENT_MAX + 1); /* six bytes each */
+    frame.has_hash = frame.has_content = true;
+    for (size_t over = 0; over < 2; over++) {
+        buf_reset(&out);
+        frame.content = span_of(bytes, FRAME_JSON_CONTENT_MAX + over);
+        frame.content_size = frame.content.len;
+        assert_int_equal(frame_json(&out, &frame, FRAME_JSON_CONTENT), 0);
+        assert_true(over ? out.len < 256 : out.len > 6 * (size_t)FRAME_JSON_CONTENT_MAX);
+    }
+    free(bytes);
+}
+
 static void test_topics_that_need_escapes(void **state)
 {
     (void)state;
@@ -192,6 +250,8 @@ int main(void)
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_ttls),
         cmocka_unit_test(test_extra_keys),
+        cmocka_unit_test(test_content),
+        cmocka_unit_test(test_content_bound),
         cmocka_unit_test(test_topics_that_need_escapes),
         cmocka_unit_test(test_every_length),
         cmocka_unit_test(test_origin_is_shown),

@@ -7,12 +7,13 @@
 
 #include <stdio.h>
 
+#include "base/frame_json.h"
 #include "daemon/query.h"
 
 #define NOW_MS UINT64_C(1700000000000)
 #define ID_A "03d4q1qhbiv09ovtuhokw5yxv"
 
-static struct query parse_as(const char *raw, unsigned keys)
+static struct query parse_as(const char *raw, uint64_t keys)
 {
     struct query q;
     struct err err = ERR_INIT;
@@ -27,7 +28,7 @@ static struct query parse(const char *raw)
     return parse_as(raw, QUERY_READ);
 }
 
-static void assert_refused(const char *raw, unsigned keys, const char *word)
+static void assert_refused(const char *raw, uint64_t keys, const char *word)
 {
     struct query q = {.limit = 77};
     struct err err = ERR_INIT;
@@ -151,6 +152,24 @@ static void test_faults_name_their_key(void **state)
                    QUERY_CONDITIONS, "64");
 }
 
+static void test_what_is_shown(void **state)
+{
+    (void)state;
+    struct query q = parse_as("with-content&with-stamp=no&from-seq=18446744073709551615", QUERY_READ);
+    assert_true(q.with_content && !q.with_stamp && q.from_seq == UINT64_MAX);
+    assert_true(q.given == (QUERY_CONTENT | QUERY_STAMP | QUERY_FROM_SEQ));
+    assert_int_equal(query_shown(&q), FRAME_JSON_CONTENT);
+    query_finish(&q);
+    q = parse_as("stream=cursors&brief", QUERY_STREAM_FLAG | QUERY_BRIEF);
+    assert_true(q.lines && q.cursors && q.brief);
+    query_finish(&q);
+    q = parse_as("stream", QUERY_STREAM_FLAG | QUERY_BRIEF);
+    assert_true(q.lines && !q.cursors && !q.brief);
+    query_finish(&q);
+    assert_refused("from-seq=-1", QUERY_READ, "from-seq");
+    assert_refused("with-content&with-content", QUERY_READ, "twice");
+}
+
 static void test_foreign_keys_are_ignored(void **state)
 {
     (void)state;
@@ -255,7 +274,7 @@ int main(void)
         cmocka_unit_test(test_flags_can_be_off),
         cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_faults_name_their_key),
-        cmocka_unit_test(test_foreign_keys_are_ignored),
+        cmocka_unit_test(test_what_is_shown), cmocka_unit_test(test_foreign_keys_are_ignored),
         cmocka_unit_test(test_values_are_decoded_once),
         cmocka_unit_test(test_stream_is_a_flag_elsewhere),
         cmocka_unit_test(test_old_ttl_word),
