@@ -22,12 +22,12 @@ Q := $(if $(V),,@)
 
 # --- what there is to build: a room is a folder, its sources are all its .c files -----------------
 
-ROOMS    := base base/s2 cas store client client/s2 daemon daemon/http daemon/h2 daemon/auth daemon/s2 daemon/groups \
-	daemon/run daemon/serve cmd cmd/s2
-MAINS    := daemon/main.c cmd/main.c cmd/s2/main.c
+ROOMS    := base base/s2 cas store client client/s2 bridge bridge/io bridge/relay daemon daemon/http daemon/h2 daemon/auth daemon/s2 \
+	daemon/groups daemon/run daemon/serve cmd cmd/s2 cmd/relay
+MAINS    := daemon/main.c cmd/main.c cmd/s2/main.c cmd/relay/main.c
 sources   = $(sort $(foreach room,$(1),$(wildcard $(room)/*.c)))
 objects   = $(patsubst %.c,$(B)/%.o,$(1))
-PROGRAMS := $(B)/weir $(B)/weird $(if $(wildcard cmd/s2/main.c),$(B)/weir-s2)
+PROGRAMS := $(B)/weir $(B)/weird $(B)/weir-s2 $(if $(wildcard cmd/relay/main.c),$(B)/weir-relay)
 HEADERS  := $(sort $(wildcard include/weir/*.h $(ROOMS:%=%/*.h)))
 # What a program of libweir includes; store.h and cas.h are the daemon's.
 CLIENT_HEADERS := $(addprefix include/weir/,client.h err.h frame.h id.h span.h)
@@ -50,9 +50,10 @@ SHELL_FILES = $(shell grep -lE '^\#!.*\b(sh|bash)$$' $(SCRIPTS) 2>/dev/null)
 
 # --- libraries -----------------------------------------------------------------------------------
 
-MODULES := lmdb libsodium libmicrohttpd libcjson uuid libuv libxxhash nettle libnghttp2 libzstd zlib gnutls
+MODULES := lmdb libsodium libmicrohttpd libcjson uuid libuv libxxhash nettle libnghttp2 libzstd zlib gnutls hiredis
 S2_MODULES := libsodium libnghttp2 libzstd zlib gnutls
-DEBIAN  := libnghttp2=libnghttp2-dev libzstd=libzstd-dev zlib=zlib1g-dev gnutls=libgnutls28-dev lmdb=liblmdb-dev libsodium=libsodium-dev libmicrohttpd=libmicrohttpd-dev \
+RELAY_MODULES := $(S2_MODULES) hiredis
+DEBIAN  := hiredis=libhiredis-dev libnghttp2=libnghttp2-dev libzstd=libzstd-dev zlib=zlib1g-dev gnutls=libgnutls28-dev lmdb=liblmdb-dev libsodium=libsodium-dev libmicrohttpd=libmicrohttpd-dev \
 	libcjson=libcjson-dev uuid=uuid-dev libuv=libuv1-dev libxxhash=libxxhash-dev nettle=nettle-dev
 NO_BUILD := clean help format dist stats man-lint
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
@@ -65,6 +66,7 @@ endif
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(MODULES))
 LIB_LDLIBS := $(shell $(PKG_CONFIG) --libs $(MODULES))
 S2_LDLIBS  := $(shell $(PKG_CONFIG) --libs $(S2_MODULES))
+RELAY_LDLIBS := $(shell $(PKG_CONFIG) --libs $(RELAY_MODULES))
 endif
 # The command line must start in a millisecond, so it carries the one library it needs in itself.
 WEIR_LDLIBS := -Wl,-Bstatic -lsodium -Wl,-Bdynamic
@@ -123,15 +125,20 @@ S2_OBJ     := $(call objects,$(call sources,client/s2 base/s2))
 DAEMON_OBJ := $(call objects,$(call sources,$(filter daemon daemon/%,$(ROOMS)) store cas base base/s2))
 CMD_S2_OBJ := $(call objects,$(call sources,cmd/s2))
 CMD_OBJ    := $(call objects,$(call sources,cmd))
+BRIDGE_OBJ := $(call objects,$(call sources,bridge bridge/io))
+CMD_RELAY_OBJ := $(call objects,$(call sources,cmd/relay bridge/relay))
 ROOMS_OBJ  := $(call objects,$(filter-out $(MAINS),$(call sources,$(ROOMS))))
 
-$(B)/weir: $(CMD_OBJ) $(CLIENT_OBJ)
+$(B)/weir: $(CMD_OBJ) $(B)/bridge.a $(CLIENT_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$^,$(WEIR_LDLIBS))
 # Apart from weir, which must not load what only this needs.
 $(B)/weir-s2: $(CMD_S2_OBJ) $(S2_OBJ) $(CLIENT_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$^,$(S2_LDLIBS))
+$(B)/weir-relay: $(CMD_RELAY_OBJ) $(B)/cmd.a $(B)/bridge.a $(S2_OBJ) $(CLIENT_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(call link,$^,$(RELAY_LDLIBS))
 $(B)/weird: $(DAEMON_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$^,$(LIB_LDLIBS))
@@ -139,7 +146,10 @@ $(B)/weird: $(DAEMON_OBJ)
 $(B)/libweir.a: $(CLIENT_OBJ)
 $(B)/libweir-s2.a: $(S2_OBJ)
 $(B)/rooms.a: $(ROOMS_OBJ)
-$(B)/libweir.a $(B)/libweir-s2.a $(B)/rooms.a:
+# Of these a program takes what it needs: weir no Redis, weir-relay no other verb.
+$(B)/bridge.a: $(BRIDGE_OBJ)
+$(B)/cmd.a: $(filter-out $(B)/cmd/main.o $(B)/cmd/table.o,$(CMD_OBJ))
+$(B)/libweir.a $(B)/libweir-s2.a $(B)/bridge.a $(B)/cmd.a $(B)/rooms.a:
 	$(call say,AR,$@)
 	$(Q)mkdir -p $(@D) && rm -f $@ && ar qcs $@ $^
 $(B)/%.pc: %.pc.in VERSION FORCE
@@ -245,7 +255,7 @@ install: all
 	$(Q)install -d $(addprefix $(DESTDIR)$(datadir)/weir/,handlers examples)
 	$(Q)for s in $(READY); do test -x scripts/$$s && m=755 || m=644; install -m $$m scripts/$$s $(DESTDIR)$(datadir)/weir/$$s || exit 1; done
 uninstall:
-	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,weir weird weir-s2) $(addprefix $(DESTDIR)$(libdir)/,libweir.a libweir-s2.a pkgconfig/weir.pc pkgconfig/weir-s2.pc)
+	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,weir weird weir-s2 weir-relay) $(addprefix $(DESTDIR)$(libdir)/,libweir.a libweir-s2.a pkgconfig/weir.pc pkgconfig/weir-s2.pc)
 	$(Q)rm -f $(foreach m,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	$(Q)rm -f $(addprefix $(DESTDIR)$(datadir)/,$(COMPLETIONS)) $(addprefix $(DESTDIR)$(unitdir)/,weir.service weir.socket)
 	$(Q)rm -f $(patsubst include/%,$(DESTDIR)$(includedir)/%,$(CLIENT_HEADERS) $(S2_HEADERS))
