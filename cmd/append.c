@@ -1,11 +1,13 @@
-/* weir append: one frame, or many from NDJSON. */
+/* weir append: one frame, or many from NDJSON or lines. */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clean.h"
 #include "base/json.h"
 #include "base/topic.h"
+#include "bridge/message.h"
 #include "cmd/address.h"
+#include "cmd/append_lines.h"
 #include "cmd/bulk.h"
 #include "cmd/frames.h"
 #include "cmd/table.h"
@@ -23,8 +25,12 @@ enum {
     EXPECT_SEQ,
     EXPECT_LAST,
     BATCH,
-    ATOMIC
+    ATOMIC,
+    FORMAT,
+    STRICT
 };
+
+static const char *const format_words[] = {"json", "ss", NULL};
 
 static const struct option_row options[] = {
     {.id = META, .name = "meta", .arg = "JSON", .help = "any JSON, kept as given"},
@@ -53,6 +59,13 @@ static const struct option_row options[] = {
      .name = "batch",
      .help = "one frame a line of standard input, stored as they come"},
     {.id = ATOMIC, .name = "atomic", .help = "with --batch: all or none (10 000 frames, 8 MiB)"},
+    {.id = FORMAT,
+     .name = "format",
+     .arg = "FORM",
+     .help = "ss: lines as SeaStreamer has them; json: as without",
+     .complete = COMPLETE_WORDS,
+     .words = format_words},
+    {.id = STRICT, .name = "strict", .help = "with --format ss: exit 1 when lines were bad"},
     {.name = NULL},
 };
 
@@ -199,9 +212,63 @@ static int append_batch(struct call *call)
     return rc;
 }
 
+/* --- lines of the SeaStreamer dialect ------------------------------------------------------------ */
+
+static int check_lines(const struct call *call, const char *key)
+{
+    static const int other[] = {META, CONTENT, NO_CONTENT, TIMESTAMP, SEQ, KEY, BATCH, ATOMIC};
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+        if (call_has(call, other[i]))
+            return call_usage(call, "with --format ss each line is a frame, and a summary is printed: it goes with "
+                                    "--stream, --ttl, --strict, --expect-seq and --expect-last only");
+    }
+    if (key && ss_key_check(span_str(key), &err) != 0)
+        return call_usage(call, "%s", err.text);
+    int rc = check_shared(call);
+    return rc == 0 ? check_ttl(call) : rc;
+}
+
+static int append_ss(struct call *call)
+{
+    struct weir *w = NULL;
+    CLEAN_BUF target = BUF_INIT;
+    struct append_lines how = {.ttl = call_value(call, TTL), .strict = call_has(call, STRICT)};
+    int rc = call_operands(call, 0, call_has(call, STREAM) ? 0 : 1);
+    if (rc == 0) {
+        how.key = call_has(call, STREAM) ? call_value(call, STREAM) : call_operand(call, 0);
+        rc = check_lines(call, how.key);
+    }
+    if (rc == 0)
+        rc = batch_target(call, &target);
+    if (rc == 0)
+        rc = call_open(call, &w);
+    if (rc != 0)
+        return rc;
+    how.target = target_text(&target);
+    rc = append_lines(call, w, &how);
+    weir_close(w);
+    return rc;
+}
+
+static int check_format(const struct call *call, bool *ss)
+{
+    const char *format = call_value(call, FORMAT);
+    *ss = format && strcmp(format, "ss") == 0;
+    if (format && !*ss && strcmp(format, "json") != 0)
+        return call_usage(call, "--format is json or ss");
+    return call_has(call, STRICT) && !*ss ? call_usage(call, "--strict goes with --format ss") : 0;
+}
+
 static int exec(struct call *call)
 {
     struct weir *w = NULL;
+    bool ss;
+    int fault = check_format(call, &ss);
+    if (fault != 0)
+        return fault;
+    if (ss)
+        return append_ss(call);
     if (call_has(call, BATCH))
         return append_batch(call);
     size_t operands = call_has(call, STREAM) ? 0 : 1;
@@ -224,7 +291,11 @@ const struct cmd cmd_append = {
     .about =
         "Appends a frame to TOPIC and prints it. Standard input is its content unless it is a\n"
         "terminal. With --batch there is no TOPIC: each line of standard input is an object\n"
-        "{\"topic\", \"meta\", \"ttl\", \"content\" or \"content_base64\" or \"hash\"}.\n",
+        "{\"topic\", \"meta\", \"ttl\", \"content\" or \"content_base64\" or \"hash\"}.\n"
+        "With --format ss each line is a message [TIME | KEY | SEQUENCE | SHARD] PAYLOAD as\n"
+        "SeaStreamer has it, all in [...] optional. The key is the topic; TOPIC or --stream\n"
+        "NAME is that of lines without one (else broadcast). What else a line names is kept\n"
+        "in the frame's meta. Bad lines are told on stderr and skipped.\n",
     .options = options,
     .takes = TAKES_ADDR | TAKES_JSON,
     .exec = exec,

@@ -1,5 +1,6 @@
 /* weir cat: read the log, then optionally follow it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/clean.h"
 #include "base/json.h"
 #include "cmd/cat_group.h"
+#include "cmd/cat_lines.h"
 #include "cmd/human.h"
 #include "cmd/output.h"
 #include "cmd/table.h"
@@ -29,6 +31,7 @@ enum {
     STREAM,
     TIMESTAMP,
     SEQ,
+    CONTENT,
     SSE,
     GROUP,
     MEMBER,
@@ -36,11 +39,17 @@ enum {
     ORDER,
     MAX,
     TIMEOUT,
-    WINDOW
+    WINDOW,
+    FORMAT,
+    SEQUENCE,
+    ODD
 };
 
 static const char *const ack_words[] = {"auto", "manual", NULL};
 static const char *const order_words[] = {"topic", "none", NULL};
+static const char *const format_words[] = {"json", "ss", NULL};
+static const char *const sequence_words[] = {"kept", "store", NULL};
+static const char *const odd_words[] = {"refuse", "raw", "json", NULL}; /* as enum ss_line_odd */
 
 static const struct option_row options[] = {
     {.id = FOLLOW, .letter = 'f', .name = "follow", .help = "stay, and print what is appended"},
@@ -81,7 +90,26 @@ static const struct option_row options[] = {
     {.id = COUNT, .name = "count", .help = "print how many instead"},
     {.id = TIMESTAMP, .name = "with-timestamp", .help = "add \"timestamp\" to each frame"},
     {.id = SEQ, .name = "with-seq", .help = "add \"seq\" to each frame"},
+    {.id = CONTENT, .name = "with-content", .help = "add \"content\" to each frame, \"size\" when it is over 1 MiB"},
     {.id = SSE, .name = "sse", .help = "as server-sent events"},
+    {.id = FORMAT,
+     .name = "format",
+     .arg = "FORM",
+     .help = "ss: lines as SeaStreamer has them; json: frames",
+     .complete = COMPLETE_WORDS,
+     .words = format_words},
+    {.id = SEQUENCE,
+     .name = "sequence",
+     .arg = "WHICH",
+     .help = "with ss: kept, the message's own if any, or store",
+     .complete = COMPLETE_WORDS,
+     .words = sequence_words},
+    {.id = ODD,
+     .name = "odd",
+     .arg = "HOW",
+     .help = "with ss, payloads no line holds: refuse, raw, json",
+     .complete = COMPLETE_WORDS,
+     .words = odd_words},
     {.id = GROUP,
      .letter = 'g',
      .name = "group",
@@ -133,6 +161,39 @@ static int check_group(const struct call *call)
     return 0;
 }
 
+/* Which of the words it is; the first when it was not given; -1: none of them. */
+static int word_of(const struct call *call, int id, const char *const *words)
+{
+    const char *given = call_value(call, id);
+    int i = 0;
+    while (given && words[i] && strcmp(words[i], given) != 0)
+        i++;
+    return words[i] ? i : -1;
+}
+
+static bool as_lines(const struct call *call)
+{
+    return word_of(call, FORMAT, format_words) == 1;
+}
+
+static int check_format(const struct call *call)
+{
+    static const int other[] = {OPT_JSON, SSE, COUNT, TIMESTAMP, SEQ, CONTENT};
+    if (word_of(call, FORMAT, format_words) < 0)
+        return call_usage(call, "--format is json or ss");
+    if (word_of(call, SEQUENCE, sequence_words) < 0)
+        return call_usage(call, "--sequence is kept or store");
+    if (word_of(call, ODD, odd_words) < 0)
+        return call_usage(call, "--odd is refuse, raw or json");
+    if (!as_lines(call) && (call_has(call, SEQUENCE) || call_has(call, ODD)))
+        return call_usage(call, "--sequence and --odd go with --format ss");
+    for (size_t i = 0; as_lines(call) && i < sizeof(other) / sizeof(other[0]); i++)
+        if (call_has(call, other[i]))
+            return call_usage(call, "--format ss does not go with --json, --sse, --count, --with-timestamp, "
+                                    "--with-seq or --with-content");
+    return 0;
+}
+
 static int check(const struct call *call)
 {
     static const int numbers[] = {PULSE, LIMIT, LAST, MAX, TIMEOUT, WINDOW};
@@ -143,6 +204,8 @@ static int check(const struct call *call)
         rc = call_usage(call, "--reverse and --count do not go with --follow");
     if (rc == 0)
         rc = check_group(call);
+    if (rc == 0)
+        rc = check_format(call);
     if (rc == 0 && call_has(call, TOPIC) && call_has(call, STREAM))
         rc = call_usage(call, "give --topic or --stream, not both");
     if (rc == 0)
@@ -175,6 +238,7 @@ static int make_target(const struct call *call, struct buf *target)
                  {COUNT, "count"},
                  {TIMESTAMP, "with-timestamp"},
                  {SEQ, "with-seq"},
+                 {CONTENT, "with-content"},
                  {GROUP, "group"},
                  {MEMBER, "member"},
                  {ORDER, "order"},
@@ -190,6 +254,8 @@ static int make_target(const struct call *call, struct buf *target)
         rc = target_add(target, "ack", "manual");
     if (rc == 0 && call_has(call, GROUP) && !by_hand(call))
         rc = target_add(target, "grace_ms", "0");
+    if (rc == 0 && as_lines(call))
+        rc = cat_lines_query(target);
     if (rc != 0)
         return call_failf(call, "out of memory");
     rc = target_moment(target, call, SINCE, "since");
@@ -269,14 +335,36 @@ static int copy(const struct call *call, struct weir *w)
     return end(call, rc, &err, c.frames);
 }
 
-static int copy_group(const struct call *call, struct weir *w)
+static int copy_group(const struct call *call, struct weir *w, struct cat_lines *lines)
 {
     struct err err = ERR_INIT;
     struct cat_group g = {.group = call_value(call, GROUP),
                           .by_hand = by_hand(call),
-                          .events = call_has(call, SSE)};
+                          .events = call_has(call, SSE),
+                          .lines = lines};
     int rc = cat_group_copy(call, w, &g, &err);
     return end(call, rc, &err, g.frames);
+}
+
+static int copy_lines(const struct call *call, struct weir *w)
+{
+    struct err err = ERR_INIT;
+    struct cat_lines lines = {.call = call,
+                              .people = call_for_people(call),
+                              .odd = (enum ss_line_odd)word_of(call, ODD, odd_words),
+                              .store_seq = word_of(call, SEQUENCE, sequence_words) == 1};
+    int rc;
+    if (call_has(call, GROUP)) {
+        rc = copy_group(call, w, &lines);
+    } else {
+        rc = cat_lines_copy(&lines, w, &err);
+        rc = end(call, rc, &err, lines.frames);
+    }
+    if (rc == 0 && lines.refused > 0)
+        rc = call_failf(call, "%" PRIu64 " frame%s not printed; --odd says what else may be done", lines.refused,
+                        lines.refused == 1 ? " was" : "s were");
+    cat_lines_finish(&lines);
+    return rc;
 }
 
 static int print_count(const struct call *call, struct weir *w)
@@ -326,8 +414,10 @@ static int exec(struct call *call)
         rc = weir_check(w, &res, &err);
     if (rc != 0)
         rc = call_fail(call, &err);
+    else if (as_lines(call))
+        rc = copy_lines(call, w);
     else if (call_has(call, GROUP))
-        rc = copy_group(call, w);
+        rc = copy_group(call, w, NULL);
     else
         rc = call_has(call, COUNT) ? print_count(call, w) : copy(call, w);
     weir_close(w);
@@ -344,7 +434,12 @@ const struct cmd cmd_cat = {
         "it stays: a frame xs.threshold separates history from what is new.\n"
         "With --group each frame goes to one of the group's members and is not given again once\n"
         "it is done. The first read makes the group: from the beginning, unless --new, --after,\n"
-        "--from or --since say otherwise.\n",
+        "--from or --since say otherwise.\n"
+        "With --format ss each frame is a line [TIME | KEY | SEQUENCE | SHARD] PAYLOAD as\n"
+        "SeaStreamer reads it: what the message brought along, else the frame's own time\n"
+        "and seq (0 for ephemeral frames). A payload that no line can hold is told on\n"
+        "stderr and the exit status is 1, unless --odd is raw, or json: a JSON string, or\n"
+        "an array of bytes for what is no UTF-8.\n",
     .options = options,
     .takes = TAKES_ADDR | TAKES_JSON,
     .exec = exec,

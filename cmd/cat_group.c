@@ -11,6 +11,7 @@ struct copying {
     struct cat_group *group;
     struct output_lines lines;
     struct acks acks;
+    struct acks nacks; /* what no line can hold is given back at the end */
     struct weir *back; /* acknowledgements go by a connection of their own */
     bool people;
 };
@@ -22,10 +23,23 @@ static bool is_frame(struct span line, bool events)
     return line.len >= len && memcmp(line.ptr, begin, len) == 0;
 }
 
+static int take_as_line(struct copying *c, struct span line, struct buf *text)
+{
+    struct cat_lines *lines = c->group->lines;
+    uint64_t refused = lines->refused;
+    int rc = cat_lines_add(lines, line, text);
+    c->group->frames = lines->frames;
+    if (c->group->by_hand || rc < 0 || (rc == CAT_LINES_NONE && lines->refused == refused))
+        return rc < 0 ? rc : 0;
+    return acks_add(rc == 0 ? &c->acks : &c->nacks, line, NULL);
+}
+
 static int take_line(void *arg, struct span line, struct buf *text)
 {
     struct copying *c = arg;
     int rc = 0;
+    if (c->group->lines)
+        return take_as_line(c, line, text);
     if (is_frame(line, c->group->events)) {
         c->group->frames++;
         rc = c->group->by_hand ? 0 : acks_add(&c->acks, line, NULL);
@@ -50,6 +64,7 @@ int cat_group_copy(const struct call *call, struct weir *w, struct cat_group *g,
 {
     struct copying c = {.group = g,
                         .acks = {.verb = "ack", .group = g->group},
+                        .nacks = {.verb = "nack", .group = g->group},
                         .people = call_for_people(call)};
     c.lines = (struct output_lines){.line = take_line, .arg = &c};
     int rc = g->by_hand || call_open(call, &c.back) == 0
@@ -57,8 +72,13 @@ int cat_group_copy(const struct call *call, struct weir *w, struct cat_group *g,
                  : err_set(err, -ENOTCONN, "no connection to acknowledge by");
     if (rc == 0)
         rc = output_copy(w, take_bytes, &c, err);
+    if (rc >= 0 && c.nacks.ids.len > 0) {
+        int given = acks_send(&c.nacks, c.back, err);
+        rc = given != 0 ? given : rc;
+    }
     weir_close(c.back);
     acks_finish(&c.acks);
+    acks_finish(&c.nacks);
     output_lines_finish(&c.lines);
     return rc;
 }

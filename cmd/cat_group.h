@@ -4,12 +4,14 @@
 #ifndef CMD_CAT_GROUP_H
 #define CMD_CAT_GROUP_H
 
-#include "cmd/call.h"
+#include "cmd/cat_lines.h"
 
 struct cat_group {
     const char *group;
     bool by_hand; /**< somebody else acknowledges */
     bool events;  /**< server-sent events */
+    /** Lines of the SeaStreamer dialect instead of frames; NULL: frames. What no line can hold is given back at the end. */
+    struct cat_lines *lines;
     uint64_t frames; /**< out */
 };
 

@@ -25,7 +25,7 @@ static void draw(const struct progress *p, uint64_t now_us)
     buf_addf(&line, "\r%s: ", p->what);
     if (p->frames > 0) {
         human_count(&line, p->frames);
-        buf_add_str(&line, " frames, ");
+        buf_addf(&line, " %s, ", p->unit ? p->unit : "frames");
     }
     human_size(&line, p->bytes);
     if (p->total > 0)

@@ -9,6 +9,7 @@
 
 struct progress {
     const char *what;    /**< "import", "export" */
+    const char *unit;    /**< what `frames` are; NULL: "frames" */
     uint64_t frames;     /**< counted by the caller */
     uint64_t bytes;      /**< counted by the caller */
     uint64_t total;      /**< bytes in all, 0 when unknown */

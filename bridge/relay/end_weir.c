@@ -1,0 +1,456 @@
+/* A weir store as a source: a plain read of its log, which goes on behind the last frame when the daemon was away. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/clean.h"
+#include "base/text.h"
+#include "base/topic.h"
+#include "bridge/relay/weir_frame.h"
+#include "bridge/relay/weir_group.h"
+#include "bridge/relay/weir_store.h"
+
+#define READ_ROOM ((size_t)256 * 1024)
+#define LINE_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define CONTENT_MAX ((size_t)1024 * 1024 * 1024)
+
+struct weir_in {
+    struct relay_source base;
+    struct relay_store store, side; /* the read; contents and acknowledgements */
+    struct relay_group *group;      /* NULL: a plain read */
+    char **keys;                    /* borrowed from a copy of the URL's */
+    size_t key_count;
+    bool follow, open, over;
+    bool has_time; /* messages later than this */
+    uint64_t time_ms;
+    struct buf place; /* "id=..." behind the last frame, or "start", "seq=N", "time=MS" before the first */
+    struct buf held;  /* received; from `at` on not taken */
+    size_t at;
+    struct relay_frame frame;
+    struct buf content; /* fetched */
+};
+
+/* --- what is asked for --------------------------------------------------------------------------- */
+
+static int add_key(struct buf *target, char sign, const char *key)
+{
+    int rc = buf_add(target, &sign, 1);
+    return rc == 0 ? uri_encode(target, span_str(key), "") : rc;
+}
+
+/* One key by its name; several where all may stand in a pattern; else everything, and what is not wanted is passed over. */
+static int add_keys(const struct weir_in *in, struct buf *target)
+{
+    bool legal = true;
+    int rc = 0;
+    if (in->key_count == 0)
+        return 0;
+    if (in->key_count == 1 && !in->group) {
+        rc = buf_add_str(target, "&stream");
+        return rc == 0 ? add_key(target, '=', in->keys[0]) : rc;
+    }
+    for (size_t i = 0; i < in->key_count; i++)
+        legal = legal && topic_check(span_str(in->keys[i]), NULL) == 0;
+    if (!legal)
+        return 0;
+    rc = buf_add_str(target, "&topic");
+    for (size_t i = 0; rc == 0 && i < in->key_count; i++)
+        rc = add_key(target, i == 0 ? '=' : ',', in->keys[i]);
+    return rc;
+}
+
+static int add_time(struct buf *target, struct span ms_text)
+{
+    char text[TIME_TEXT_MAX];
+    uint64_t ms = 0;
+    int rc = text_u64(ms_text, &ms);
+    if (rc < 0)
+        return rc;
+    time_format(text, ms < UINT64_C(1) << 47 ? ms + 1 : ms); /* strictly later, as of other sources */
+    rc = buf_add_str(target, "&since=");
+    return rc == 0 ? uri_encode(target, span_str(text), "") : rc;
+}
+
+static bool cut_word(struct span *text, const char *word)
+{
+    size_t len = strlen(word);
+    if (text->len < len || memcmp(text->ptr, word, len) != 0)
+        return false;
+    *text = span_of(text->ptr + len, text->len - len);
+    return true;
+}
+
+static int add_place(const struct weir_in *in, struct buf *target)
+{
+    struct span place = buf_span(&in->place);
+    int rc = 0;
+    if (cut_word(&place, "id="))
+        rc = buf_addf(target, "&after=%.*s", SPAN_ARG(place));
+    else if (cut_word(&place, "seq="))
+        rc = buf_addf(target, "&from-seq=%.*s", SPAN_ARG(place));
+    else if (cut_word(&place, "time="))
+        rc = add_time(target, place);
+    return rc;
+}
+
+static int begin_read(struct weir_in *in, struct err *err)
+{
+    CLEAN_BUF target = BUF_INIT;
+    struct weir_response res;
+    int rc = buf_add_str(&target, "/?" RELAY_FRAME_QUERY);
+    if (rc == 0)
+        rc = add_keys(in, &target);
+    if (rc == 0)
+        rc = in->group ? relay_group_query(in->group, &target) : add_place(in, &target);
+    if (rc == 0 && in->follow)
+        rc = buf_add_str(&target, "&follow");
+    if (rc < 0 || !buf_cstr(&target))
+        return err_set(err, rc < 0 ? rc : -ENOMEM, "no memory for a request");
+    const struct weir_request req = {.method = "GET", .target = (const char *)target.ptr, .replay_safe = true};
+    rc = weir_request(in->store.w, &req, &res, err);
+    if (rc == 0)
+        rc = weir_check(in->store.w, &res, err);
+    if (rc < 0)
+        return rc;
+    relay_store_answered(&in->store);
+    in->open = true;
+    in->at = 0;
+    buf_reset(&in->held);
+    return 0;
+}
+
+/* --- frames -------------------------------------------------------------------------------------- */
+
+static bool is_wanted(const struct weir_in *in, struct span topic)
+{
+    for (size_t i = 0; i < in->key_count; i++)
+        if (span_is(topic, in->keys[i]))
+            return true;
+    return in->key_count == 0 && !(topic.len >= 3 && memcmp(topic.ptr, "xs.", 3) == 0);
+}
+
+static int note_place(struct weir_in *in, struct frame_id id)
+{
+    char text[ID_TEXT_LEN + 1];
+    id_format(text, id);
+    buf_reset(&in->place);
+    int rc = buf_add_str(&in->place, "id=");
+    return rc == 0 ? buf_add_str(&in->place, text) : rc;
+}
+
+static int ask_content(struct weir_in *in, struct err *err)
+{
+    CLEAN_BUF target = BUF_INIT;
+    CLEAN_FREE char *text = NULL;
+    struct weir_response res;
+    size_t len = 0;
+    int rc = buf_add_str(&target, "/cas/");
+    if (rc == 0)
+        rc = uri_encode(&target, in->frame.hash, "");
+    if (rc < 0 || !buf_cstr(&target))
+        return err_set(err, -ENOMEM, "no memory for a request");
+    const struct weir_request req = {.method = "GET", .target = (const char *)target.ptr, .replay_safe = true};
+    rc = weir_request(in->side.w, &req, &res, err);
+    if (rc == 0)
+        rc = weir_check(in->side.w, &res, err);
+    if (rc == 0)
+        rc = weir_read_all(in->side.w, &text, &len, CONTENT_MAX, err);
+    if (rc < 0)
+        return rc;
+    relay_store_answered(&in->side);
+    buf_finish(&in->content);
+    in->content = (struct buf){(uint8_t *)text, len, len + 1};
+    text = NULL;
+    in->frame.m.payload = buf_span(&in->content);
+    return 0;
+}
+
+/* Large contents come by a request of their own. 1: it is not there, and its frame is passed over. */
+static int fetch_content(struct weir_in *in, struct err *err)
+{
+    int rc;
+    while ((rc = ask_content(in, err)) < 0 && rc != ERR_NOT_FOUND && (rc = relay_store_again(&in->side, rc, err)) == 0)
+        ;
+    return rc == ERR_NOT_FOUND ? 1 : rc;
+}
+
+static int skip(struct weir_in *in, const char *why)
+{
+    char id[ID_TEXT_LEN + 1];
+    id_format(id, in->frame.id);
+    in->base.bad++;
+    relay_say("frame %s of %.*s %s; skipped", id, SPAN_ARG(in->frame.m.key), why);
+    return 0;
+}
+
+static int add_frame(struct weir_in *in, struct relay_batch *into, struct err *err)
+{
+    struct relay_frame *f = &in->frame;
+    if (!is_wanted(in, f->m.key) || f->command || (in->has_time && f->m.time_ms <= in->time_ms))
+        return 0;
+    if (f->sealed)
+        return skip(in, "is encrypted, and can be read by s2:// alone");
+    int rc = f->fetch ? fetch_content(in, err) : 0;
+    if (rc == 1)
+        return skip(in, "has a content that is not in the store");
+    if (rc == 0)
+        rc = relay_batch_add(into, &f->m);
+    buf_finish(&in->content);
+    return rc;
+}
+
+/* Only what the log holds is a place to go on behind. */
+static bool is_synthetic(const struct relay_frame *f)
+{
+    return f->m.no_seq && (span_is(f->m.key, "xs.threshold") || span_is(f->m.key, "xs.lost"));
+}
+
+static int take_line(struct weir_in *in, struct span line, struct relay_batch *into, struct err *err)
+{
+    if (line.len == 0)
+        return 0;
+    int rc = relay_frame_read(&in->frame, line, err);
+    if (rc == 0 && is_synthetic(&in->frame))
+        return 0;
+    if (rc == 0)
+        rc = add_frame(in, into, err);
+    if (rc == 0 && in->group)
+        rc = relay_group_given(in->group, in->frame.id);
+    return rc == 0 ? note_place(in, in->frame.id) : rc;
+}
+
+/* Lines that are here, until the batch is full. */
+static int take_lines(struct weir_in *in, struct relay_batch *into, struct err *err)
+{
+    int rc = 0;
+    while (rc == 0 && !relay_batch_full(into) && in->at < in->held.len) {
+        const uint8_t *from = in->held.ptr + in->at;
+        const uint8_t *end = memchr(from, '\n', in->held.len - in->at);
+        if (!end)
+            break;
+        rc = take_line(in, span_of(from, (size_t)(end - from)), into, err);
+        if (rc == 0)
+            in->at += (size_t)(end - from) + 1;
+    }
+    return rc;
+}
+
+/* --- reading ------------------------------------------------------------------------------------- */
+
+/* The connection is over, or was cut: a follower comes back, behind the last frame that was whole. */
+static int ended(struct weir_in *in, long n, struct err *err)
+{
+    in->open = false;
+    weir_close(in->store.w);
+    in->store.w = NULL;
+    int rc = weir_open(&in->store.w, &in->store.addr, err);
+    if (rc < 0)
+        return rc;
+    if (n == 0 && !in->follow) {
+        in->over = true;
+        return ERR_END;
+    }
+    if (n == 0)
+        err_set(err, ERR_CUT, "the store's daemon ended");
+    return relay_store_again(&in->store, n == 0 ? ERR_CUT : (int)n, err);
+}
+
+/* More bytes of the read. 1: some came; 0: none in time. */
+static int receive(struct weir_in *in, int wait_ms, struct err *err)
+{
+    if (!weir_ready(in->store.w)) {
+        int rc = relay_poll(weir_fd(in->store.w), POLLIN, wait_ms);
+        if (rc <= 0)
+            return rc;
+    }
+    buf_consume(&in->held, in->at);
+    in->at = 0;
+    if (in->held.len > LINE_MAX_BYTES)
+        return err_set(err, ERR_TOO_LARGE, "the store sent a line over %zu bytes", LINE_MAX_BYTES);
+    if (buf_reserve(&in->held, READ_ROOM) < 0)
+        return err_set(err, -ENOMEM, "no memory for what the store sends");
+    long n = weir_read(in->store.w, in->held.ptr + in->held.len, READ_ROOM, err);
+    if (n <= 0) {
+        int rc = ended(in, n, err);
+        return rc == 0 ? 1 : rc;
+    }
+    in->held.len += (size_t)n;
+    return 1;
+}
+
+static int open_again(struct weir_in *in, struct err *err)
+{
+    int rc = 0;
+    while (!in->open && (rc = begin_read(in, err)) < 0 && (rc = relay_store_again(&in->store, rc, err)) == 0)
+        ;
+    return rc;
+}
+
+static int left_ms(int wait_ms, uint64_t since_us)
+{
+    uint64_t gone = (time_mono_us() - since_us) / 1000;
+    return wait_ms < 0 ? wait_ms : gone >= (uint64_t)wait_ms ? 0 : wait_ms - (int)gone;
+}
+
+static int fill(struct relay_source *s, struct relay_batch *into, int wait_ms, struct err *err)
+{
+    struct weir_in *in = (struct weir_in *)s;
+    uint64_t since_us = time_mono_us();
+    int rc = in->over ? ERR_END : 1;
+    while (rc == 1) {
+        if (relay_stopped())
+            return -EINTR;
+        rc = open_again(in, err);
+        if (rc == 0)
+            rc = take_lines(in, into, err);
+        if (rc == 0 && !relay_batch_full(into))
+            rc = receive(in, into->count > 0 ? 0 : left_ms(wait_ms, since_us), err);
+    }
+    if (rc == 0 && in->group)
+        rc = relay_group_filled(in->group, &in->side, err);
+    return rc;
+}
+
+/* --- places -------------------------------------------------------------------------------------- */
+
+static int position(struct relay_source *s, struct buf *out)
+{
+    return buf_add_span(out, buf_span(&((struct weir_in *)s)->place));
+}
+
+static bool is_place(struct span text)
+{
+    struct frame_id id;
+    uint64_t n;
+    if (span_is(text, "start"))
+        return true;
+    if (cut_word(&text, "id="))
+        return id_parse(&id, text, NULL) == 0;
+    return (cut_word(&text, "seq=") || cut_word(&text, "time=")) && text_u64(text, &n) == 0;
+}
+
+static int go(struct relay_source *s, struct span text, struct err *err)
+{
+    struct weir_in *in = (struct weir_in *)s;
+    if (!is_place(text))
+        return err_set(err, ERR_INVALID, "\"%.*s\" is no place in a store", text.len < 60 ? (int)text.len : 60, (const char *)text.ptr);
+    buf_reset(&in->place);
+    return buf_add_span(&in->place, text);
+}
+
+static int keep(struct relay_source *s, const char *cursor, struct span place, struct err *err)
+{
+    return relay_store_keep(&((struct weir_in *)s)->side, cursor, place, err);
+}
+
+static int kept(struct relay_source *s, const char *cursor, struct buf *out, struct err *err)
+{
+    return relay_store_kept(&((struct weir_in *)s)->side, cursor, out, NULL, err);
+}
+
+static int settle(struct relay_source *s, struct err *err)
+{
+    struct weir_in *in = (struct weir_in *)s;
+    return relay_group_settle(in->group, &in->side, err);
+}
+
+/* The newest frame of all is where the end is. */
+static int find_end(struct weir_in *in, struct err *err)
+{
+    CLEAN_FREE char *json = NULL;
+    struct weir_response res;
+    size_t len = 0;
+    const struct weir_request req = {.method = "GET", .target = "/last", .replay_safe = true};
+    int rc = weir_request(in->side.w, &req, &res, err);
+    if (rc == 0 && res.status == 404)
+        return buf_add_str(&in->place, "start");
+    if (rc == 0)
+        rc = weir_check(in->side.w, &res, err);
+    if (rc == 0)
+        rc = weir_read_all(in->side.w, &json, &len, 4 * META_MAX, err);
+    if (rc == 0)
+        rc = relay_frame_read(&in->frame, span_of(json, len), err);
+    return rc == 0 ? note_place(in, in->frame.id) : rc;
+}
+
+static int set_start(struct weir_in *in, const struct relay_options *o, struct err *err)
+{
+    in->has_time = o->start == RELAY_TIME;
+    in->time_ms = o->value;
+    switch (o->start) {
+    case RELAY_END:
+        return find_end(in, err);
+    case RELAY_SEQ:
+        if (in->key_count != 1)
+            return err_set(err, ERR_INVALID, "weir: an offset by sequence needs exactly one key");
+        return buf_addf(&in->place, "seq=%llu", (unsigned long long)o->value);
+    case RELAY_TIME:
+        return buf_addf(&in->place, "time=%llu", (unsigned long long)o->value);
+    default:
+        return buf_add_str(&in->place, "start");
+    }
+}
+
+/* --- life ---------------------------------------------------------------------------------------- */
+
+static void close_in(struct relay_source *s)
+{
+    struct weir_in *in = (struct weir_in *)s;
+    if (in->group)
+        relay_group_close(in->group, in->side.w ? &in->side : NULL);
+    relay_store_close(&in->store);
+    relay_store_close(&in->side);
+    for (size_t i = 0; i < in->key_count; i++)
+        free(in->keys[i]);
+    free(in->keys);
+    buf_finish(&in->place);
+    buf_finish(&in->held);
+    buf_finish(&in->content);
+    relay_frame_finish(&in->frame);
+    free(in);
+}
+
+static const struct relay_source_ops plain_ops = {fill, position, NULL, keep, kept, go, close_in};
+static const struct relay_source_ops group_ops = {fill, NULL, settle, NULL, NULL, NULL, close_in};
+
+static int copy_keys(struct weir_in *in, const struct ss_url *url)
+{
+    in->keys = calloc(url->key_count + 1, sizeof(*in->keys));
+    for (size_t i = 0; in->keys && i < url->key_count; i++) {
+        in->keys[i] = strdup(url->keys[i]);
+        if (!in->keys[i])
+            return -ENOMEM;
+        in->key_count++;
+    }
+    return in->keys ? 0 : -ENOMEM;
+}
+
+static int open_in(struct weir_in *in, const struct ss_url *url, const struct relay_options *o, struct err *err)
+{
+    int rc = copy_keys(in, url);
+    if (rc == 0)
+        rc = relay_store_open(&in->store, url, err);
+    if (rc == 0)
+        rc = relay_store_open(&in->side, url, err);
+    if (rc == 0 && o->mode != SS_REALTIME)
+        rc = relay_group_open(&in->group, in->keys, in->key_count, o, err);
+    if (rc == 0 && !in->group)
+        rc = set_start(in, o, err);
+    in->follow = o->follow;
+    in->over = o->start == RELAY_END && !o->follow && !in->group;
+    in->base.ops = in->group ? &group_ops : &plain_ops;
+    return rc;
+}
+
+int relay_weir_source(struct relay_source **out, const struct ss_url *url, const struct relay_options *o, struct err *err)
+{
+    struct weir_in *in = calloc(1, sizeof(*in));
+    int rc = in ? open_in(in, url, o, err) : -ENOMEM;
+    if (rc == 0) {
+        *out = &in->base;
+        return 0;
+    }
+    if (in)
+        close_in(&in->base);
+    return err && err->code == rc ? rc : err_set(err, rc, "weir: %s", err_code_text(rc));
+}
