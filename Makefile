@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 
 # --- what there is to build: a room is a folder, its sources are all its .c files -----------------
 
-ROOMS    := base base/s2 cas store client client/s2 bridge bridge/io bridge/relay daemon daemon/http daemon/h2 daemon/auth daemon/s2 \
+ROOMS    := base base/s2 base/tls cas store client client/s2 bridge bridge/io bridge/relay daemon daemon/http daemon/h2 daemon/auth daemon/s2 \
 	daemon/groups daemon/run daemon/serve cmd cmd/s2 cmd/relay
 MAINS    := daemon/main.c cmd/main.c cmd/s2/main.c cmd/relay/main.c
 sources   = $(sort $(foreach room,$(1),$(wildcard $(room)/*.c)))
@@ -121,7 +121,7 @@ all: $(PROGRAMS) $(B)/libweir.a $(B)/weir.pc $(S2_LIBRARY)
 tests: all $(TEST_PROGRAMS) $(SHIM)
 
 CLIENT_OBJ := $(call objects,$(call sources,client base))
-S2_OBJ     := $(call objects,$(call sources,client/s2 base/s2))
+S2_OBJ     := $(call objects,$(call sources,client/s2 base/s2 base/tls))
 DAEMON_OBJ := $(call objects,$(call sources,$(filter daemon daemon/%,$(ROOMS)) store cas base base/s2))
 CMD_S2_OBJ := $(call objects,$(call sources,cmd/s2))
 CMD_OBJ    := $(call objects,$(call sources,cmd))

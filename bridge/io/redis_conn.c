@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "base/tls/tls_client.h"
 #include "bridge/io/redis_dial.h"
-#include "bridge/io/redis_tls.h"
 
 #define CONNECT_MS 3000
 #define REPLY_MS 5000
@@ -17,7 +17,7 @@
 
 struct redis_conn {
     int fd;
-    struct redis_tls *tls;
+    struct tls_client *tls;
     redisReader *reader;
     struct buf out; /**< commands; those up to `sent` have gone */
     size_t sent;
@@ -53,7 +53,7 @@ static int wait_by_poll(int fd, short events, int wait_ms)
 static ssize_t receive(struct redis_conn *c)
 {
     if (c->tls)
-        return redis_tls_read(c->tls, c->in, sizeof(c->in));
+        return tls_client_read(c->tls, c->in, sizeof(c->in));
     ssize_t n;
     do
         n = recv(c->fd, c->in, sizeof(c->in), 0);
@@ -66,7 +66,7 @@ static ssize_t transmit(struct redis_conn *c)
     const void *from = c->out.ptr + c->sent;
     size_t len = c->out.len - c->sent;
     if (c->tls)
-        return redis_tls_write(c->tls, from, len);
+        return tls_client_write(c->tls, from, len);
     ssize_t n;
     do
         n = send(c->fd, from, len, MSG_NOSIGNAL);
@@ -208,7 +208,7 @@ void redis_conn_wait_plainly(struct redis_conn *c)
 void redis_conn_shut(struct redis_conn *c)
 {
     if (c->tls)
-        redis_tls_shut(c->tls);
+        tls_client_shut(c->tls);
     (void)shutdown(c->fd, SHUT_WR);
 }
 
@@ -261,6 +261,16 @@ static void set_up(struct redis_conn *c, const struct ss_redis_node *node, const
     snprintf(c->name, sizeof(c->name), v6 ? "[%s]:%s" : "%s:%s", node->host, node->port);
 }
 
+static int open_tls(struct redis_conn *c, const char *host, uint64_t deadline_us, struct err *err)
+{
+    struct tls_client_options o = {.host = host,
+                                   .ca_file = c->o.ca_file,
+                                   .insecure = c->o.insecure,
+                                   .deadline_us = deadline_us,
+                                   .wait = c->o.wait};
+    return tls_client_open(&c->tls, c->fd, &o, err);
+}
+
 int redis_conn_open(struct redis_conn **out, const struct ss_redis_node *node, const struct redis_options *options, struct err *err)
 {
     struct redis_conn *c = calloc(1, sizeof(*c));
@@ -272,7 +282,7 @@ int redis_conn_open(struct redis_conn **out, const struct ss_redis_node *node, c
     c->reader = redis_reader_new();
     int rc = c->reader ? redis_dial(&c->fd, node, c->name, &c->o, deadline_us, err) : err_sys(err, ENOMEM, "connect");
     if (rc == 0 && node->tls)
-        rc = redis_tls_open(&c->tls, c->fd, node->host, &c->o, deadline_us, err);
+        rc = open_tls(c, node->host, deadline_us, err);
     if (rc == 0)
         rc = log_in(c, node, err);
     if (rc == 0)
@@ -291,7 +301,7 @@ void redis_conn_close(struct redis_conn *c)
 {
     if (!c)
         return;
-    redis_tls_close(c->tls);
+    tls_client_close(c->tls);
     if (c->fd >= 0)
         close(c->fd);
     if (c->reader)

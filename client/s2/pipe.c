@@ -103,6 +103,26 @@ static int dial_unix(int *out, const struct weir_addr *addr, struct weir_s2_err 
     return rc == 0 ? 0 : s2c_fail_sys(err, WEIR_S2_CONNECT, -rc, "connect to %s", addr->shown);
 }
 
+static int wait_ready(int fd, short events, int wait_ms)
+{
+    int rc = s2c_wait(fd, events, time_mono_us() + (uint64_t)wait_ms * 1000);
+    return rc == 0 ? 1 : rc == -ETIMEDOUT ? 0 : rc;
+}
+
+static int open_tls(struct s2c_pipe *pipe, const char *host, const struct s2c_settings *set, uint64_t deadline,
+                    struct weir_s2_err *err)
+{
+    struct err why = ERR_INIT;
+    struct tls_client_options o = {.host = host,
+                                   .protocol = "h2",
+                                   .ca_file = set->ca_file,
+                                   .insecure = set->insecure,
+                                   .deadline_us = deadline,
+                                   .wait = wait_ready};
+    int rc = tls_client_open(&pipe->tls, pipe->fd, &o, &why);
+    return rc == 0 ? 0 : s2c_fail(err, rc == -ETIMEDOUT ? WEIR_S2_CONNECT : WEIR_S2_TLS, rc, "%s", why.text);
+}
+
 int s2c_pipe_open(struct s2c_pipe *out, const struct s2c_place *place,
                   const struct s2c_settings *set, uint64_t deadline, struct weir_s2_err *err)
 {
@@ -110,7 +130,7 @@ int s2c_pipe_open(struct s2c_pipe *out, const struct s2c_place *place,
     int rc = place->addr.kind == WEIR_UNIX ? dial_unix(&pipe.fd, &place->addr, err)
                                            : dial_tcp(&pipe.fd, &place->addr, deadline, err);
     if (rc == 0 && place->tls)
-        rc = s2c_tls_open(&pipe.tls, pipe.fd, place->addr.host, set, deadline, err);
+        rc = open_tls(&pipe, place->addr.host, set, deadline, err);
     if (rc != 0) {
         s2c_pipe_close(&pipe);
         return rc;
@@ -122,7 +142,7 @@ int s2c_pipe_open(struct s2c_pipe *out, const struct s2c_place *place,
 ssize_t s2c_pipe_read(struct s2c_pipe *pipe, void *into, size_t room)
 {
     if (pipe->tls)
-        return s2c_tls_read(pipe->tls, into, room);
+        return tls_client_read(pipe->tls, into, room);
     ssize_t n;
     do
         n = recv(pipe->fd, into, room, 0);
@@ -133,7 +153,7 @@ ssize_t s2c_pipe_read(struct s2c_pipe *pipe, void *into, size_t room)
 ssize_t s2c_pipe_write(struct s2c_pipe *pipe, const void *bytes, size_t len)
 {
     if (pipe->tls)
-        return s2c_tls_write(pipe->tls, bytes, len);
+        return tls_client_write(pipe->tls, bytes, len);
     ssize_t n;
     do
         n = send(pipe->fd, bytes, len, MSG_NOSIGNAL);
@@ -143,12 +163,12 @@ ssize_t s2c_pipe_write(struct s2c_pipe *pipe, const void *bytes, size_t len)
 
 bool s2c_pipe_holds(const struct s2c_pipe *pipe)
 {
-    return pipe->tls && s2c_tls_holds(pipe->tls);
+    return pipe->tls && tls_client_holds(pipe->tls);
 }
 
 void s2c_pipe_close(struct s2c_pipe *pipe)
 {
-    s2c_tls_close(pipe->tls);
+    tls_client_close(pipe->tls);
     if (pipe->fd >= 0)
         close(pipe->fd);
     *pipe = S2C_PIPE_INIT;

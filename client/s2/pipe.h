@@ -7,14 +7,13 @@
 
 #include <sys/types.h>
 
+#include "base/tls/tls_client.h"
 #include "client/s2/handle.h"
 #include "client/s2/place.h"
 
-struct s2c_tls;
-
 struct s2c_pipe {
     int fd; /**< -1: none */
-    struct s2c_tls *tls;
+    struct tls_client *tls; /**< NULL: none */
 };
 #define S2C_PIPE_INIT ((struct s2c_pipe){.fd = -1})
 
@@ -34,13 +33,5 @@ void s2c_pipe_close(struct s2c_pipe *pipe);
 int s2c_wait(int fd, short events, uint64_t deadline);
 /** Milliseconds left, rounded up; 0 when over. UINT64_MAX is no deadline: -1. */
 int s2c_left_ms(uint64_t deadline);
-
-/* TLS, for s2c_pipe alone. */
-int s2c_tls_open(struct s2c_tls **out, int fd, const char *host, const struct s2c_settings *set,
-                 uint64_t deadline, struct weir_s2_err *err);
-ssize_t s2c_tls_read(struct s2c_tls *tls, void *into, size_t room);
-ssize_t s2c_tls_write(struct s2c_tls *tls, const void *bytes, size_t len);
-bool s2c_tls_holds(const struct s2c_tls *tls);
-void s2c_tls_close(struct s2c_tls *tls);
 
 #endif
