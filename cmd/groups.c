@@ -7,11 +7,10 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cmd/human.h"
+#include "cmd/listing.h"
 #include "cmd/output.h"
 #include "cmd/table.h"
 #include "cmd/target.h"
-
-#define ANSWER_MAX ((size_t)64 << 20)
 
 enum { LAG = 1 };
 
@@ -22,15 +21,10 @@ static const struct option_row options[] = {
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-struct column {
-    const char *key, *title;
-    int width;
-};
-
-static const struct column columns[] = {{"name", "GROUP", 20},  {"topics", "TOPICS", 24},
-                                        {"order", "ORDER", 5},  {"members", "MEMBERS", 7},
-                                        {"open", "OPEN", 6},    {"waiting", "WAITING", 7},
-                                        {"acked", "ACKED", 6},  {"lag", "LAG", 8}};
+static const struct listing_column columns[] = {{"name", "GROUP", 20},  {"topics", "TOPICS", 24},
+                                                {"order", "ORDER", 5},  {"members", "MEMBERS", 7},
+                                                {"open", "OPEN", 6},    {"waiting", "WAITING", 7},
+                                                {"acked", "ACKED", 6},  {"lag", "LAG", 8}};
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
@@ -49,75 +43,25 @@ static uint64_t count_connected(struct span members)
     return count;
 }
 
-static int put_cell(struct buf *out, int width, struct json_value value)
+static int put_cell(struct buf *out, const struct listing_column *column, struct json_value value)
 {
-    CLEAN_BUF raw = BUF_INIT;
-    CLEAN_BUF text = BUF_INIT;
-    int rc = 0;
+    (void)column;
     if (value.type == JSON_STRING)
-        rc = json_string_decode(value.raw, &raw, NULL);
-    else if (value.type == JSON_ARRAY)
-        rc = json_put_u64(&raw, count_connected(value.raw));
-    else
-        rc = value.type == JSON_NULL ? buf_add_str(&raw, "-") : buf_add_span(&raw, value.raw);
-    if (rc == 0)
-        rc = text_neutralise(&text, buf_span(&raw));
-    const char *shown = rc == 0 ? buf_cstr(&text) : NULL;
-    return shown ? buf_addf(out, "%-*s ", width, shown) : -ENOMEM;
-}
-
-static int put_row(struct buf *out, struct span line, bool lag)
-{
-    int rc = json_validate(line, 8, NULL, NULL) == 0 ? 0 : ERR_INVALID;
-    for (size_t i = 0; rc == 0 && i < COLUMNS - !lag; i++) {
-        struct json_iter it;
-        struct span key;
-        struct json_value value, found = {.type = JSON_NULL};
-        json_iter_init(&it, line);
-        while (json_iter_next(&it, &key, &value))
-            if (json_string_is(key, columns[i].key))
-                found = value;
-        rc = put_cell(out, columns[i].width, found);
-    }
-    return rc == 0 ? buf_add_str(out, "\n") : rc;
-}
-
-static int put_table(struct buf *out, struct span lines, bool lag)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < COLUMNS - !lag; i++)
-        rc = buf_addf(out, "%-*s ", columns[i].width, columns[i].title);
-    if (rc == 0)
-        rc = buf_add_str(out, "\n");
-    while (rc == 0 && lines.len > 0) {
-        const uint8_t *end = memchr(lines.ptr, '\n', lines.len);
-        size_t len = end ? (size_t)(end - lines.ptr) : lines.len;
-        rc = put_row(out, span_of(lines.ptr, len), lag);
-        lines = span_of(lines.ptr + len + (end != NULL), lines.len - len - (end != NULL));
-    }
-    return rc;
+        return json_string_decode(value.raw, out, NULL);
+    if (value.type == JSON_ARRAY)
+        return json_put_u64(out, count_connected(value.raw));
+    return value.type == JSON_NULL ? buf_add_str(out, "-") : buf_add_span(out, value.raw);
 }
 
 static int list(const struct call *call, struct weir *w)
 {
-    struct err err = ERR_INIT;
-    struct weir_response res;
-    CLEAN_FREE char *json = NULL;
-    CLEAN_BUF table = BUF_INIT;
-    size_t len = 0;
     bool lag = call_has(call, LAG);
-    int rc = call_get(w, lag ? "/groups?lag" : "/groups", &res, &err);
-    if (rc == 0)
-        rc = weir_read_all(w, &json, &len, ANSWER_MAX, &err);
-    if (rc != 0)
-        return call_fail(call, &err);
-    struct span out = span_of(json, len);
-    if (call_for_people(call)) {
-        if (put_table(&table, out, lag) != 0)
-            return call_failf(call, "the daemon's answer is no list of groups");
-        out = buf_span(&table);
-    }
-    return output_write(out, &err) < 0 ? call_fail(call, &err) : 0;
+    const struct listing l = {.target = lag ? "/groups?lag" : "/groups",
+                              .what = "groups",
+                              .columns = columns,
+                              .count = COLUMNS - !lag,
+                              .cell = put_cell};
+    return listing_print(call, w, &l);
 }
 
 /* --- changing --------------------------------------------------------------------------------- */

@@ -77,27 +77,6 @@ static int issue(const struct call *call, struct weir *w)
     return rc == 0 ? make(call, w, buf_span(&body)) : rc;
 }
 
-static int list(const struct call *call, struct weir *w)
-{
-    struct err err = ERR_INIT;
-    struct weir_response res;
-    CLEAN_FREE char *json = NULL;
-    CLEAN_BUF table = BUF_INIT;
-    size_t len = 0;
-    int rc = call_get(w, "/tokens", &res, &err);
-    if (rc == 0)
-        rc = weir_read_all(w, &json, &len, ANSWER_MAX, &err);
-    if (rc != 0)
-        return call_fail(call, &err);
-    struct span out = span_of(json, len);
-    if (call_for_people(call)) {
-        if (token_table(&table, out) != 0)
-            return call_failf(call, "the daemon's answer is no list of tokens");
-        out = buf_span(&table);
-    }
-    return output_write(out, &err) < 0 ? call_fail(call, &err) : 0;
-}
-
 static int revoke_one(const struct call *call, struct weir *w)
 {
     struct err err = ERR_INIT;
@@ -139,7 +118,7 @@ static int exec(struct call *call)
     if (rc == 0)
         rc = word == ROOT    ? make_root(call, w)
              : word == ISSUE ? issue(call, w)
-             : word == LIST  ? list(call, w)
+             : word == LIST  ? listing_print(call, w, &token_listing)
                              : revoke_one(call, w);
     weir_close(w);
     return rc;

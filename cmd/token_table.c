@@ -1,10 +1,12 @@
 /* Access tokens as a table for people. */
 #include "cmd/token.h"
 
-#include <errno.h>
+#include <string.h>
 
 #include "base/json.h"
-#include "base/text.h"
+
+#define BASINS "BASINS"
+#define OPERATIONS "OPERATIONS"
 
 /* A set of names as people write it: NAME, PREFIX* or -. */
 static int put_set(struct buf *out, struct json_value set)
@@ -57,74 +59,35 @@ static int put_ops(struct buf *out, struct json_value ops)
     return rc;
 }
 
-struct row {
-    struct buf id, expires, basins, streams, ops;
-};
-
-static int take_scope(struct row *row, struct json_value scope)
+/* A cell of what the token may do. */
+static int put_scope(struct buf *out, const char *title, struct json_value scope)
 {
     struct json_iter it;
     struct json_value value;
     struct span key;
     int rc = scope.type == JSON_OBJECT ? json_iter_init(&it, scope.raw) : ERR_INVALID;
     while (rc == 0 && json_iter_next(&it, &key, &value)) {
-        if (json_string_is(key, "basins"))
-            rc = put_set(&row->basins, value);
-        else if (json_string_is(key, "streams"))
-            rc = put_set(&row->streams, value);
-        else if (json_string_is(key, "op_groups"))
-            rc = put_groups(&row->ops, value);
-        else if (json_string_is(key, "ops"))
-            rc = put_ops(&row->ops, value);
+        if (strcmp(title, OPERATIONS) == 0) {
+            if (json_string_is(key, "op_groups"))
+                rc = put_groups(out, value);
+            else if (json_string_is(key, "ops"))
+                rc = put_ops(out, value);
+        } else if (json_string_is(key, strcmp(title, BASINS) == 0 ? "basins" : "streams")) {
+            rc = put_set(out, value);
+        }
     }
     return rc;
 }
 
-static int take_token(struct row *row, struct span line)
+static int put_cell(struct buf *out, const struct listing_column *column, struct json_value value)
 {
-    struct json_iter it;
-    struct json_value value;
-    struct span key;
-    int rc = json_validate(line, 8, NULL, NULL) == 0 ? json_iter_init(&it, line) : ERR_INVALID;
-    while (rc == 0 && json_iter_next(&it, &key, &value)) {
-        if (json_string_is(key, "id") && value.type == JSON_STRING)
-            rc = json_string_decode(value.raw, &row->id, NULL);
-        else if (json_string_is(key, "expires_at"))
-            rc = value.type == JSON_STRING ? json_string_decode(value.raw, &row->expires, NULL) : buf_add_str(&row->expires, "never");
-        else if (json_string_is(key, "scope"))
-            rc = take_scope(row, value);
-    }
-    return rc;
+    if (strcmp(column->key, "scope") == 0)
+        return put_scope(out, column->title, value);
+    return value.type == JSON_STRING ? json_string_decode(value.raw, out, NULL) : buf_add_str(out, "never");
 }
 
-static int put_cell(struct buf *out, int width, struct buf *text)
-{
-    CLEAN_BUF safe = BUF_INIT;
-    const char *shown = text_neutralise(&safe, buf_span(text)) == 0 ? buf_cstr(&safe) : NULL;
-    return shown ? buf_addf(out, "%-*s ", width, shown) : -ENOMEM;
-}
+static const struct listing_column columns[] = {
+    {"id", "ID", 20}, {"expires_at", "EXPIRES", 29}, {"scope", BASINS, 16}, {"scope", "STREAMS", 20}, {"scope", OPERATIONS, 0}};
 
-static int put_row(struct buf *out, struct span line)
-{
-    struct row row = {0};
-    int rc = take_token(&row, line);
-    struct buf *cells[] = {&row.id, &row.expires, &row.basins, &row.streams, &row.ops};
-    static const int widths[] = {20, 29, 16, 20, 0};
-    for (int i = 0; rc == 0 && i < 5; i++)
-        rc = put_cell(out, widths[i], cells[i]);
-    for (int i = 0; i < 5; i++)
-        buf_finish(cells[i]);
-    return rc == 0 ? buf_add_str(out, "\n") : rc;
-}
-
-int token_table(struct buf *out, struct span lines)
-{
-    int rc = buf_addf(out, "%-20s %-29s %-16s %-20s %s\n", "ID", "EXPIRES", "BASINS", "STREAMS", "OPERATIONS");
-    while (rc == 0 && lines.len > 0) {
-        const uint8_t *end = memchr(lines.ptr, '\n', lines.len);
-        size_t len = end ? (size_t)(end - lines.ptr) : lines.len;
-        rc = put_row(out, span_of(lines.ptr, len));
-        lines = span_of(lines.ptr + len + (end != NULL), lines.len - len - (end != NULL));
-    }
-    return rc;
-}
+const struct listing token_listing = {
+    .target = "/tokens", .what = "tokens", .columns = columns, .count = sizeof(columns) / sizeof(columns[0]), .cell = put_cell};
