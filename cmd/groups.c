@@ -5,10 +5,7 @@
 
 #include "base/clean.h"
 #include "base/json.h"
-#include "base/text.h"
-#include "cmd/human.h"
 #include "cmd/listing.h"
-#include "cmd/output.h"
 #include "cmd/table.h"
 #include "cmd/target.h"
 
