@@ -21,7 +21,8 @@ static const double powers[POWER_MAX + 1] = {
     1e300, 1e301, 1e302, 1e303, 1e304, 1e305, 1e306, 1e307, 1e308,
 };
 
-bool double_read(double *out, uint64_t digits, int64_t exponent)
+/* False when it is out of range. */
+static bool double_read(double *out, uint64_t digits, int64_t exponent)
 {
     double value = (double)digits;
     while (exponent < -POWER_MAX && value > 0) {

@@ -8,12 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/**
- * digits * 10^exponent by that library's arithmetic, which may miss the nearest double by a bit or two: what it prints depends
- * on it. False when it is out of range. `exponent` may be any number.
- */
-bool double_read(double *out, uint64_t digits, int64_t exponent);
-
 #define DOUBLE_TEXT 32 /**< bytes that double_write may need */
 
 /**
@@ -22,7 +16,10 @@ bool double_read(double *out, uint64_t digits, int64_t exponent);
  */
 size_t double_write(char out[static DOUBLE_TEXT], double value);
 
-/** Both in one: the text of what double_read makes of the digits, or of minus that. False when it is out of range. */
+/**
+ * The text of digits * 10^exponent, or of minus that, by that library's arithmetic, which may miss the nearest double by a bit or
+ * two: what it prints depends on it. False when it is out of range. `exponent` may be any number.
+ */
 bool double_again(char out[static DOUBLE_TEXT], size_t *len, bool negative, uint64_t digits, int64_t exponent);
 
 #endif

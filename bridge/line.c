@@ -98,13 +98,20 @@ static int read_number(struct span text, const char *what, uint64_t *out, struct
                : err_set(err, ERR_INVALID, "the %s in [...] is no number from 0 to 18446744073709551615", what);
 }
 
+/* What looks like a time is one that is wrong; other text in brackets is mostly meant as a payload. */
+static int refuse_key(struct span part, struct err *err)
+{
+    if (part.len > 10 && memchr(part.ptr, ':', part.len) && memchr(part.ptr, '-', part.len))
+        return err_set(err, ERR_INVALID,
+                       "[...] has no time such as 2022-01-01T00:00:00.123 (UTC, no zone, from 1970 on), and no key there");
+    err_prefix(err, "[...] is none of [TIME | KEY | SEQUENCE | SHARD] (a payload may begin so behind [KEY])");
+    return ERR_INVALID;
+}
+
 static int read_key(struct ss_message *out, struct span part, struct err *err)
 {
-    int rc = ss_key_check(part, err);
-    if (rc != 0) {
-        err_prefix(err, "[...] is none of [TIME | KEY | SEQUENCE | SHARD]");
-        return rc;
-    }
+    if (ss_key_check(part, err) != 0)
+        return refuse_key(part, err);
     out->key = part;
     out->no_key = false;
     return 0;

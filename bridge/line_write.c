@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "bridge/line.h"
+#include "bridge/show.h"
 
 /* Brackets, bars, blanks, newline, time, sequence and shard at their longest. */
 #define FIXED_MAX (16 + SS_TIME_TEXT + 2 * U64_TEXT_MAX)
@@ -18,16 +19,9 @@ static inline uint8_t *put(uint8_t *p, struct span s)
 
 static inline uint8_t *put_bar(uint8_t *p)
 {
-    memcpy(p, " | ", 3);
-    return p + 3;
-}
-
-static inline uint8_t *put_number(uint8_t *p, uint64_t value)
-{
-    if (value > 9)
-        return p + text_format_u64((char *)p, value);
-    *p = (uint8_t)('0' + value);
-    return p + 1;
+    static const uint8_t bar[] = {' ', '|', ' '};
+    memcpy(p, bar, sizeof bar);
+    return p + sizeof bar;
 }
 
 /* "[...]", where there is room for it. */
@@ -36,29 +30,11 @@ static uint8_t *put_head(uint8_t *p, const struct ss_message *m, bool exact)
     *p++ = '[';
     p += exact ? ss_time_write((char *)p, m->time_ms, m->time_ns) : ss_time_write_seconds((char *)p, m->time_ms);
     p = put(put_bar(p), m->key);
-    p = put_number(put_bar(p), m->seq);
+    p = ss_put_number(put_bar(p), m->seq);
     if (exact)
-        p = put_number(put_bar(p), m->shard);
+        p = ss_put_number(put_bar(p), m->shard);
     *p++ = ']';
     return p;
-}
-
-/* The payload as an array of its bytes. */
-static int put_bytes(struct buf *out, struct span bytes)
-{
-    int rc = buf_reserve(out, bytes.len * 4 + 2);
-    if (rc != 0)
-        return rc;
-    uint8_t *p = out->ptr + out->len;
-    *p++ = '[';
-    for (size_t i = 0; i < bytes.len; i++) {
-        if (i > 0)
-            *p++ = ',';
-        p = put_number(p, bytes.ptr[i]);
-    }
-    *p++ = ']';
-    out->len = (size_t)(p - out->ptr);
-    return 0;
 }
 
 static int put_json(struct buf *out, const struct ss_message *m, bool text, struct ss_line_form form, struct err *err)
@@ -69,7 +45,7 @@ static int put_json(struct buf *out, const struct ss_message *m, bool text, stru
         uint8_t *p = put_head(out->ptr + out->len, m, form.exact);
         *p++ = ' ';
         out->len = (size_t)(p - out->ptr);
-        rc = text ? json_put_string(out, m->payload) : put_bytes(out, m->payload);
+        rc = text ? json_put_string(out, m->payload) : ss_show_bytes(out, m->payload);
     }
     if (rc == 0)
         rc = buf_add_str(out, "\n");

@@ -36,13 +36,11 @@ struct ss_message {
 /** Whether it is a stream key: 1 to 249 ASCII letters, digits, '.', '_', '-'. ERR_INVALID with a text that says why not. */
 int ss_key_check(struct span key, struct err *err);
 
-/**
- * Appends "YYYY-MM-DDTHH:MM:SS.f": a fraction of at least one digit, without zeros at its end (".0", ".5", ".007"). Up to SS_TIME_MAX.
- * -ENOMEM.
- */
-int ss_time_format(struct buf *out, uint64_t ms, uint32_t ns);
 #define SS_TIME_TEXT 32 /**< bytes that ss_time_write may need */
-/** The same into memory; returns how many bytes. */
+/**
+ * Writes "YYYY-MM-DDTHH:MM:SS.f": a fraction of at least one digit, without zeros at its end (".0", ".5", ".007"). Up to SS_TIME_MAX.
+ * Returns how many bytes.
+ */
 size_t ss_time_write(char out[static SS_TIME_TEXT], uint64_t ms, uint32_t ns);
 /** As producers print it: whole seconds, no fraction: 19 bytes. */
 size_t ss_time_write_seconds(char out[static SS_TIME_TEXT], uint64_t ms);
@@ -51,6 +49,8 @@ size_t ss_time_write_seconds(char out[static SS_TIME_TEXT], uint64_t ms);
  * ERR_INVALID as everything else that is no such time.
  */
 int ss_time_parse(struct span text, uint64_t *ms, uint32_t *ns);
+/** A time that a person gives: that form, to the millisecond, or what time_parse_moment understands. ERR_INVALID says what that is. */
+int ss_time_parse_moment(struct span text, uint64_t now_ms, uint64_t *ms, struct err *err);
 
 /** Which of `count` members of a group gets a message: by its sequence, whatever came before. count > 0. Source: seastreamer's groups. */
 static inline size_t ss_share(uint64_t seq, size_t count)

@@ -19,14 +19,6 @@ static inline uint8_t *put(uint8_t *p, const void *bytes, size_t len)
 
 #define PUT(p, literal) put((p), (literal), sizeof(literal) - 1)
 
-static inline uint8_t *put_number(uint8_t *p, uint64_t value)
-{
-    if (value > 9)
-        return p + text_format_u64((char *)p, value);
-    *p = (uint8_t)('0' + value);
-    return p + 1;
-}
-
 static inline uint8_t *put_time(uint8_t *p, uint64_t ms)
 {
     return p + ss_time_write((char *)p, ms, 0);
@@ -66,7 +58,7 @@ static int header_json(struct buf *out, const struct ss_header *h)
         return rc;
     uint8_t *p = out->ptr + out->len;
     p = put_time(PUT(p, ",\"created_at\":\""), h->created_ms);
-    p = put_number(PUT(p, "\",\"beacon_interval\":"), h->interval);
+    p = ss_put_number(PUT(p, "\",\"beacon_interval\":"), h->interval);
     done(out, PUT(p, "}"));
     return 0;
 }
@@ -92,8 +84,8 @@ int ss_show_header(struct buf *out, enum ss_show form, const struct ss_header *h
 static uint8_t *put_head_json(uint8_t *p, struct span key, uint64_t shard, uint64_t seq, uint64_t ms)
 {
     p = put(PUT(p, "{\"header\":{\"stream_key\":\""), key.ptr, key.len);
-    p = put_number(PUT(p, "\",\"shard_id\":"), shard);
-    p = put_number(PUT(p, ",\"sequence\":"), seq);
+    p = ss_put_number(PUT(p, "\",\"shard_id\":"), shard);
+    p = ss_put_number(PUT(p, ",\"sequence\":"), seq);
     p = put_time(PUT(p, ",\"timestamp\":\""), ms);
     return PUT(p, "\"}");
 }
@@ -105,7 +97,7 @@ static int item_json(struct buf *out, const struct ss_item *item)
         return rc;
     uint8_t *p = out->ptr + out->len;
     p = put_head_json(p, span_of(item->key, item->key_len), item->shard, item->seq, item->time_ms);
-    p = put_number(PUT(p, ",\"running_checksum\":"), item->running);
+    p = ss_put_number(PUT(p, ",\"running_checksum\":"), item->running);
     done(out, PUT(p, "}"));
     return 0;
 }
@@ -150,8 +142,7 @@ __attribute__((constructor)) static void fill_byte_texts(void)
     }
 }
 
-/* An array of numbers. */
-static int put_bytes(struct buf *out, struct span bytes)
+int ss_show_bytes(struct buf *out, struct span bytes)
 {
     int rc = buf_reserve(out, (bytes.len + 1) * BYTE_TEXT_MAX);
     if (rc != 0)
@@ -174,7 +165,7 @@ static int put_value(struct buf *out, struct span payload)
     int rc = ss_json_again(out, payload);
     if (rc != ERR_INVALID)
         return rc;
-    return utf8_valid(payload) ? json_put_string(out, payload) : put_bytes(out, payload);
+    return utf8_valid(payload) ? json_put_string(out, payload) : ss_show_bytes(out, payload);
 }
 
 static int put_base64(struct buf *out, struct span payload)
@@ -205,8 +196,8 @@ static int message_log(struct buf *out, const struct ss_message *m, bool header_
     uint8_t *p = PUT(out->ptr + out->len, "[");
     p = PUT(put_time(p, m->time_ms), " | ");
     p = PUT(put(p, m->key.ptr, m->key.len), " | ");
-    p = PUT(put_number(p, m->seq), " | ");
-    p = PUT(put_number(p, m->shard), "]");
+    p = PUT(ss_put_number(p, m->seq), " | ");
+    p = PUT(ss_put_number(p, m->shard), "]");
     if (!header_only && !utf8_valid(m->payload)) {
         p = PUT(p, " <BINARY BLOB>");
     } else if (!header_only) {

@@ -4,6 +4,7 @@
 #ifndef BRIDGE_SHOW_H
 #define BRIDGE_SHOW_H
 
+#include "base/text.h"
 #include "bridge/ss.h"
 
 enum ss_show {
@@ -23,5 +24,17 @@ int ss_show_message(struct buf *out, enum ss_show form, const struct ss_message 
  * surrogates, out of range, deeper than 127 levels. -ENOMEM.
  */
 int ss_json_again(struct buf *out, struct span text);
+
+/** The bytes as an array of numbers. -ENOMEM; then nothing was added. */
+int ss_show_bytes(struct buf *out, struct span bytes);
+
+/** Decimal digits, quickly for the small numbers that most are. U64_TEXT_MAX bytes of room. Returns what is behind them. */
+static inline uint8_t *ss_put_number(uint8_t *p, uint64_t value)
+{
+    if (value > 9)
+        return p + text_format_u64((char *)p, value);
+    *p = (uint8_t)('0' + value);
+    return p + 1;
+}
 
 #endif

@@ -169,6 +169,12 @@ int ss_seek(const struct ss_bytes *f, const struct ss_target *target, uint64_t *
  */
 int ss_find_last(const struct ss_bytes *f, uint64_t end, struct ss_stream *io, struct err *err);
 /**
+ * All streams at once, into `into` (fresh, and no writer's: a table for ss_pack_stream to ask): reads the file up to `end` one
+ * time. Instead of ss_find_last where many streams are asked for. As that, but the running checksum is the one of a writer that
+ * never stopped.
+ */
+int ss_find_all(const struct ss_bytes *f, uint64_t end, struct ss_pack *into, struct err *err);
+/**
  * For a writer that goes on at `end`, right behind ss_pack_begin (one that knows streams stays as it is): it gets the streams of those before it, so that its beacons list them
  * and it can go on with them. In bounded work: from the last beacons (mostly one) and what follows them. A stream that these do not list
  * (there are many, or the writer before listed its own alone) stays unknown: ss_find_last. Below an interval of 571 no beacon lists any.

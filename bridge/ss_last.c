@@ -1,10 +1,8 @@
 /*
- * The last message of a stream, for a writer that goes on with it.
+ * The last message of a stream, or of all, for a writer that goes on with them.
  */
 #include <errno.h>
 #include <stdlib.h>
-
-#include "base/bytes.h"
 
 #include "bridge/ss_parts.h"
 
@@ -46,13 +44,6 @@ static int last_listed(const struct ss_bytes *f, struct ss_stream *io, uint64_t 
     return rc;
 }
 
-static void count_in(struct ss_stream *io, const struct ss_message *m)
-{
-    uint8_t sum[2];
-    put_be16(sum, ss_crc(SS_CRC_INIT, m->payload));
-    ss_stream_count(io, m, sum);
-}
-
 /* Counts the stream's messages in, from `offset` to the end. */
 static int read_on(const struct ss_bytes *f, uint64_t offset, struct ss_stream *io, bool *found, struct err *err)
 {
@@ -65,7 +56,7 @@ static int read_on(const struct ss_bytes *f, uint64_t offset, struct ss_stream *
             rc = 0;
         if (rc != 0 || !same_stream(io, m.key, m.shard))
             continue;
-        count_in(io, &m);
+        ss_stream_count_read(io, &m);
         *found = true;
     }
     ss_forward_finish(&w);
@@ -92,4 +83,28 @@ int ss_find_last(const struct ss_bytes *f, uint64_t end, struct ss_stream *io, s
         return err_set(err, ERR_NOT_FOUND, "no message of %.*s", (int)io->key_len, io->key);
     *io = found;
     return 0;
+}
+
+int ss_find_all(const struct ss_bytes *f, uint64_t end, struct ss_pack *into, struct err *err)
+{
+    struct ss_bytes part = *f;
+    struct ss_forward w;
+    struct ss_message m;
+    uint64_t offset;
+    part.size = end < f->size ? end : f->size;
+    int rc = ss_align(&part, 0, &offset, err);
+    if (rc != 0)
+        return rc;
+    rc = ss_forward_begin(&w, &part, offset);
+    while (rc == 0) {
+        rc = ss_forward_next(&w, &m, err);
+        if (rc != 0 && rc != ERR_DAMAGED)
+            break;
+        struct ss_stream *stream = ss_pack_stream(into, m.key, m.shard, NULL);
+        rc = stream ? 0 : err_sys(err, ENOMEM, "streams of an .ss file");
+        if (stream)
+            ss_stream_count_read(stream, &m);
+    }
+    ss_forward_finish(&w);
+    return rc == ERR_END ? 0 : rc;
 }

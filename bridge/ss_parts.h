@@ -13,6 +13,7 @@
 #define SS_ITEM_FIXED 27                          /**< of an item, beside the key */
 #define SS_BEACON_HEAD 6                          /**< 0D remaining count */
 #define SS_MARK 0x0d                              /**< ends a frame; begins and ends a beacon */
+#define SS_MARK_SIZE (SS_FRAME_FIXED + sizeof(SS_KEY_INTERNAL) - 1 + 3) /**< of an end mark's frame */
 #define SS_BEACON_SIZE_MAX (SS_BEACON_EMPTY + SS_BEACON_ITEMS * (SS_ITEM_FIXED + SS_KEY_MAX))
 
 /** Bytes from `offset`, where a beacon is due or a frame goes on, to the next beacon. */
@@ -21,9 +22,6 @@ static inline uint64_t ss_gap(uint64_t offset, uint32_t interval)
     uint64_t behind = offset % interval;
     return behind == 0 ? 0 : interval - behind;
 }
-
-/** Bytes of the file that `left` bytes of a frame take at least from `offset` on: beacons between them are empty at best. */
-uint64_t ss_stretch(uint64_t offset, uint32_t interval, uint64_t left);
 
 /**
  * As ss_beacon_read, which it is with `out`; without it nothing is kept. Checks also that the beacon leaves room for a frame's
@@ -37,8 +35,10 @@ int ss_check_time(uint64_t ms, uint64_t offset, struct err *err);
 
 /** Where a stream stands among the writer's, or would have to stand. */
 bool ss_stream_place(const struct ss_pack *p, struct span key, uint64_t shard, size_t *place);
-/** Counts a message in whose payload has this checksum. */
+/** Counts a message in, whose payload has this checksum. */
 void ss_stream_count(struct ss_stream *stream, const struct ss_message *m, const uint8_t sum[static 2]);
+/** The same for one that was read. */
+void ss_stream_count_read(struct ss_stream *stream, const struct ss_message *m);
 
 /* --- reading a file forward (ss_forward.c) ---------------------------------------------------- */
 

@@ -25,7 +25,8 @@ struct walk {
     struct err *err;
 };
 
-uint64_t ss_stretch(uint64_t offset, uint32_t interval, uint64_t left)
+/* Bytes of the file that `left` bytes of a frame take at least from `offset` on: beacons between them are empty at best. */
+static uint64_t stretch(uint64_t offset, uint32_t interval, uint64_t left)
 {
     uint64_t gap = ss_gap(offset, interval), room = interval - SS_BEACON_EMPTY;
     if (left <= gap)
@@ -64,7 +65,7 @@ static int cross(struct walk *w, uint64_t left)
         return rc;
     }
     if (rc == SS_MORE) {
-        w->need = w->at + size + ss_stretch(w->base + w->at + size, w->interval, left);
+        w->need = w->at + size + stretch(w->base + w->at + size, w->interval, left);
         return SS_MORE;
     }
     w->beacon = w->at;
@@ -84,7 +85,7 @@ static int advance(struct walk *w, uint8_t *into, size_t len, uint64_t left)
         }
         size_t part = len < w->gap ? len : w->gap;
         if (w->window.len - w->at < part) {
-            w->need = w->at + ss_stretch(w->base + w->at, w->interval, len + left);
+            w->need = w->at + stretch(w->base + w->at, w->interval, len + left);
             return SS_MORE;
         }
         if (into) {

@@ -148,7 +148,8 @@ static int read_to(struct ss_forward *w, const struct ss_target *target, struct 
     for (;;) {
         int rc = ss_forward_next(w, &m, err);
         if (rc < 0 && rc != ERR_DAMAGED)
-            return rc == ERR_END ? err_set(err, ERR_RANGE, "out of bound") : rc;
+            return rc != ERR_END ? rc
+                                 : err_set(err, ERR_RANGE, "out of bound: %.*s has no message from there on", SPAN_ARG(target->key));
         if (of_stream(target, m.key, m.shard) && reached(target, m.seq, m.time_ms))
             return 0;
     }

@@ -3,6 +3,8 @@
  */
 #include <stdlib.h>
 
+#include "base/bytes.h"
+
 #include "bridge/ss_parts.h"
 
 #define FIRST_CAP 8
@@ -76,4 +78,11 @@ void ss_stream_count(struct ss_stream *stream, const struct ss_message *m, const
     if (m->time_ms > stream->time_ms)
         stream->time_ms = m->time_ms;
     stream->running = ss_crc(stream->running, span_of(sum, 2));
+}
+
+void ss_stream_count_read(struct ss_stream *stream, const struct ss_message *m)
+{
+    uint8_t sum[2];
+    put_be16(sum, ss_crc(SS_CRC_INIT, m->payload));
+    ss_stream_count(stream, m, sum);
 }

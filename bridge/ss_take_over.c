@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/bytes.h"
-
 #include "bridge/ss_parts.h"
 
 #define FIRST_CAP 16
@@ -99,7 +97,6 @@ static int go_back(struct taking *t, uint64_t *behind, struct err *err)
 
 static int count_in(struct taking *t, const struct ss_forward *w, const struct ss_message *m, struct err *err)
 {
-    uint8_t sum[2];
     size_t place;
     bool made;
     if (!t->complete && !ss_stream_place(t->pack, m->key, m->shard, &place))
@@ -109,8 +106,7 @@ static int count_in(struct taking *t, const struct ss_forward *w, const struct s
         return err_sys(err, ENOMEM, "streams of an .ss file");
     if (w->start < t->from[place])
         return 0;
-    put_be16(sum, ss_crc(SS_CRC_INIT, m->payload));
-    ss_stream_count(stream, m, sum);
+    ss_stream_count_read(stream, m);
     return 0;
 }
 

@@ -2,6 +2,7 @@
  * Times of the SeaStreamer dialect. Written for speed: every line has one. Neighbours mostly share their day, so each thread keeps
  * the last one that it wrote and the last one that it read.
  */
+#include "base/text.h"
 #include "bridge/message.h"
 
 #define DAY_S 86400
@@ -97,14 +98,6 @@ size_t ss_time_write_seconds(char out[static SS_TIME_TEXT], uint64_t ms)
     return (size_t)(write_clock(out, within(ms) / 1000) - out);
 }
 
-int ss_time_format(struct buf *out, uint64_t ms, uint32_t ns)
-{
-    int rc = buf_reserve(out, SS_TIME_TEXT);
-    if (rc == 0)
-        out->len += ss_time_write((char *)out->ptr + out->len, ms, ns);
-    return rc;
-}
-
 /* --- reading ---------------------------------------------------------------------------------- */
 
 /* Two digits as a number; above 99 when they are none. */
@@ -192,4 +185,10 @@ int ss_time_parse(struct span text, uint64_t *ms, uint32_t *ns)
     *ms = ((uint64_t)day * DAY_S + hour * 3600 + minute * 60 + second) * 1000 + fraction / 1000000;
     *ns = fraction % 1000000;
     return 0;
+}
+
+int ss_time_parse_moment(struct span text, uint64_t now_ms, uint64_t *ms, struct err *err)
+{
+    uint32_t ns;
+    return ss_time_parse(text, ms, &ns) == 0 ? 0 : time_parse_moment(text, now_ms, ms, err);
 }

@@ -54,7 +54,8 @@ static int take_scheme(struct ss_url *url, struct span text, struct err *err)
     if (!url->scheme)
         return err_set(err, -ENOMEM, "out of memory");
     for (char *p = url->scheme; *p; p++)
-        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p | 0x20);
     url->protocol = SS_OTHER;
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
         if (strcmp(protocols[i].name, url->scheme) == 0)

@@ -5,7 +5,6 @@
 #include "base/clean.h"
 #include "base/json.h"
 #include "base/topic.h"
-#include "bridge/message.h"
 #include "cmd/address.h"
 #include "cmd/append_lines.h"
 #include "cmd/bulk.h"
@@ -223,7 +222,7 @@ static int check_lines(const struct call *call, const char *key)
             return call_usage(call, "with --format ss each line is a frame, and a summary is printed: it goes with "
                                     "--stream, --ttl, --strict, --expect-seq and --expect-last only");
     }
-    if (key && ss_key_check(span_str(key), &err) != 0)
+    if (key && append_lines_check_key(span_str(key), &err) != 0)
         return call_usage(call, "%s", err.text);
     int rc = check_shared(call);
     return rc == 0 ? check_ttl(call) : rc;

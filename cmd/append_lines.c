@@ -102,6 +102,13 @@ static int put_frame(struct source *s, const struct ss_message *m)
     return skip(s, "it is over 8 MiB as a request's line");
 }
 
+int append_lines_check_key(struct span key, struct err *err)
+{
+    if (span_is(key, ".") || span_is(key, ".."))
+        return err_set(err, ERR_INVALID, "a store has no stream %.*s", SPAN_ARG(key));
+    return ss_key_check(key, err);
+}
+
 /* A sequence that neither this line nor one before it of its stream names is the store's to give. */
 static int take_line(struct source *s, struct span line)
 {
@@ -113,6 +120,8 @@ static int take_line(struct source *s, struct span line)
         return skip(s, err.text);
     if (m.no_key && s->how->key)
         m.key = span_str(s->how->key);
+    if (append_lines_check_key(m.key, &err) != 0)
+        return skip(s, err.text);
     int rc = ss_counters_give(&s->counters, &m, &named);
     m.no_seq = !named;
     return rc == 0 ? put_frame(s, &m) : rc;

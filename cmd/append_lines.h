@@ -4,6 +4,9 @@
 #ifndef CMD_APPEND_LINES_H
 #define CMD_APPEND_LINES_H
 
+#include <weir/err.h>
+#include <weir/span.h>
+
 #include "cmd/call.h"
 
 struct append_lines {
@@ -18,5 +21,7 @@ struct append_lines {
  * skipped. Returns an exit status.
  */
 int append_lines(const struct call *call, struct weir *w, const struct append_lines *how);
+/** A stream key that a store has a stream for: all but "." and "..". ERR_INVALID. */
+int append_lines_check_key(struct span key, struct err *err);
 
 #endif

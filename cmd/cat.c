@@ -7,9 +7,10 @@
 
 #include "base/clean.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "cmd/cat_copy.h"
 #include "cmd/cat_group.h"
 #include "cmd/cat_lines.h"
-#include "cmd/human.h"
 #include "cmd/output.h"
 #include "cmd/table.h"
 #include "cmd/target.h"
@@ -262,48 +263,6 @@ static int make_target(const struct call *call, struct buf *target)
     return rc == 0 ? target_moment(target, call, UNTIL, "until") : rc;
 }
 
-/* Real frames seen in a followed stream, to know whether its end is the limit or the daemon's stop.
- */
-struct counter {
-    struct output_lines lines;
-    uint64_t frames;
-    bool events; /* server-sent events: a terminal gets them as they are */
-};
-
-static int count_line(void *arg, struct span line, struct buf *text)
-{
-    static const char *const own[] = {"{\"topic\":\"xs.threshold\"", "{\"topic\":\"xs.pulse\""};
-    struct counter *c = arg;
-    (void)text;
-    if (line.len > 6 && memcmp(line.ptr, "data: ", 6) == 0)
-        line = span_of(line.ptr + 6, line.len - 6);
-    if (line.len == 0 || line.ptr[0] != '{')
-        return 0;
-    for (size_t i = 0; i < 2; i++) {
-        size_t len = strlen(own[i]);
-        if (line.len >= len && memcmp(line.ptr, own[i], len) == 0)
-            return 0;
-    }
-    c->frames++;
-    return 0;
-}
-
-static int show_line(void *arg, struct span line, struct buf *text)
-{
-    struct counter *c = arg;
-    count_line(arg, line, text);
-    if (!c->events)
-        return human_frame(text, line);
-    return human_bytes(text, line) != 0 ? -ENOMEM : buf_add_str(text, "\n");
-}
-
-static int copy_counted(void *arg, struct span bytes, struct err *err)
-{
-    struct counter *c = arg;
-    int rc = output_write(bytes, err);
-    return rc != 0 ? rc : output_each_line(&c->lines, bytes, err);
-}
-
 static int end(const struct call *call, int rc, const struct err *err, uint64_t frames)
 {
     const char *limit = call_value(call, LIMIT);
@@ -314,24 +273,12 @@ static int end(const struct call *call, int rc, const struct err *err, uint64_t 
     return 0;
 }
 
-/* Terminals get lines for people. Pipes get the bytes as they come, with a look at the lines only
- * where the end must be explained. */
 static int copy(const struct call *call, struct weir *w)
 {
     struct err err = ERR_INIT;
-    struct counter c = {.events = call_has(call, SSE)};
-    int rc;
-    c.lines.arg = &c;
-    if (call_for_people(call)) {
-        c.lines.line = show_line;
-        rc = output_copy(w, output_each_line, &c.lines, &err);
-    } else if (follows(call) && call_has(call, LIMIT)) {
-        c.lines.line = count_line;
-        rc = output_copy(w, copy_counted, &c, &err);
-    } else {
-        rc = output_copy(w, NULL, NULL, &err);
-    }
-    output_lines_finish(&c.lines);
+    struct cat_copy c = {
+        .people = call_for_people(call), .events = call_has(call, SSE), .counts = follows(call) && call_has(call, LIMIT)};
+    int rc = cat_copy(&c, w, &err);
     return end(call, rc, &err, c.frames);
 }
 
@@ -342,6 +289,8 @@ static int copy_group(const struct call *call, struct weir *w, struct cat_lines 
                           .by_hand = by_hand(call),
                           .events = call_has(call, SSE),
                           .lines = lines};
+    if (call_has(call, WINDOW))
+        text_u64(span_str(call_value(call, WINDOW)), &g.window);
     int rc = cat_group_copy(call, w, &g, &err);
     return end(call, rc, &err, g.frames);
 }

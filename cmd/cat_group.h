@@ -10,7 +10,11 @@ struct cat_group {
     const char *group;
     bool by_hand; /**< somebody else acknowledges */
     bool events;  /**< server-sent events */
-    /** Lines of the SeaStreamer dialect instead of frames; NULL: frames. What no line can hold is given back at the end. */
+    uint64_t window; /**< frames open at once; 0: the daemon's default */
+    /**
+     * Lines of the SeaStreamer dialect instead of frames; NULL: frames. What no line can hold is given back at the end, which comes once
+     * it fills half the window: nothing would be handed out behind it.
+     */
     struct cat_lines *lines;
     uint64_t frames; /**< out */
 };

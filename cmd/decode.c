@@ -83,14 +83,6 @@ static int take_file(struct decode *d)
     return 0;
 }
 
-static int take_moment(struct decode *d, const char *text)
-{
-    uint32_t ns;
-    if (ss_time_parse(span_str(text), &d->value, &ns) == 0)
-        return 0;
-    return time_parse_moment(span_str(text), time_now_ms(), &d->value, NULL);
-}
-
 static int take_place(struct decode *d)
 {
     const char *text = call_value(d->call, OFFSET);
@@ -99,7 +91,7 @@ static int take_place(struct decode *d)
     if (!d->placed)
         return 0;
     bool end = strcmp(text, "end") == 0, seq = text_u64(span_str(text), &d->value) == 0;
-    if (!end && !seq && take_moment(d, text) != 0)
+    if (!end && !seq && ss_time_parse_moment(span_str(text), time_now_ms(), &d->value, NULL) != 0)
         return call_usage(d->call, "--offset is start, end, a sequence or a time, not `%s'", text);
     d->from = end ? SS_FROM_END : seq ? SS_FROM_SEQ : SS_FROM_TIME;
     if (end && !d->follow)

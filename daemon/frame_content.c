@@ -68,4 +68,5 @@ bool frame_content_give(const struct frame_content *content, struct frame *frame
 void frame_content_finish(struct frame_content *content)
 {
     buf_finish(&content->bytes);
+    content->fetched = false;
 }

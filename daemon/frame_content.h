@@ -28,6 +28,7 @@ void frame_content_want(struct frame_content *content, const struct frame *frame
 int frame_content_fetch(struct frame_content *content, const struct site *site, struct err *err);
 /** True when it was looked for for this frame; `frame` then has the content, if it was found, until the next call. */
 bool frame_content_give(const struct frame_content *content, struct frame *frame);
+/** Gives its memory back. It may be used again: what was fetched is then fetched anew. */
 void frame_content_finish(struct frame_content *content);
 
 #endif

@@ -265,8 +265,10 @@ static long read_bytes(void *arg, struct http_req *req, uint8_t *into, size_t ro
         long rc = next_bytes(r);
         if (rc != 1) {
             shrink(&r->out);
-            if (!r->busy)
+            if (!r->busy) {
                 shrink(&r->next);
+                frame_content_finish(&r->content);
+            }
             return rc;
         }
     }

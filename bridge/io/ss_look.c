@@ -12,7 +12,6 @@
 #include "bridge/ss_rest.h"
 
 #define TICK ((uint64_t)1024 * 1024)
-#define MARK_SIZE (SS_FRAME_FIXED + sizeof(SS_KEY_INTERNAL) - 1 + 3) /* of an end mark's frame */
 
 struct look {
     struct ss_view view;
@@ -179,7 +178,7 @@ static const char *without_place(const struct err *why)
 static int skip_bad(struct look *l, const struct err *why, struct err *err)
 {
     uint64_t found;
-    int rc = ss_view_search(&l->view, l->at + 1, &found, err);
+    int rc = ss_view_search(&l->view, l->at + 1, l->view.file.size, &found, err);
     if (rc == 0)
         lose(l, found, without_place(why));
     return rc;
@@ -194,7 +193,7 @@ static int find_swallowed(struct look *l, uint64_t end, uint64_t *found, struct 
 {
     struct ss_message m;
     struct span frame;
-    int rc = ss_view_search(&l->view, l->at + 1, found, err);
+    int rc = ss_view_search(&l->view, l->at + 1, end, found, err);
     uint64_t at = *found;
     while (rc == 0 && at < end) {
         int next = ss_view_try(&l->view, at, &m, &frame, NULL);
@@ -252,7 +251,7 @@ static int ending(struct look *l, struct err *err)
     if (left > beacon && !l->behind)
         rc = ss_view_borne_out(&l->view, l->at, &yes, err);
     if (rc == 0 && left > beacon && !yes)
-        rc = ss_view_search(&l->view, l->at + 1, &found, err);
+        rc = ss_view_search(&l->view, l->at + 1, found, &found, err);
     if (rc != 0)
         return rc;
     if (found < l->view.file.size || (l->behind && left > beacon)) {
@@ -270,7 +269,7 @@ static int ending(struct look *l, struct err *err)
 /* Behind the end mark a piece of an older one may stand, which nobody minds; more than that is damage. */
 static bool is_piece(const struct look *l)
 {
-    return l->behind && l->view.file.size - l->at <= MARK_SIZE;
+    return l->behind && l->view.file.size - l->at <= SS_MARK_SIZE;
 }
 
 static int step(struct look *l, struct err *err)

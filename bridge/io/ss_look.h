@@ -28,8 +28,8 @@ int ss_view_get(struct ss_view *v, uint64_t offset, size_t need, struct span *ou
  * `frame` gets the file's bytes that it takes, beacons and all, with 0 and ERR_DAMAGED.
  */
 int ss_view_try(struct ss_view *v, uint64_t offset, struct ss_message *out, struct span *frame, struct err *err);
-/** Where the next whole message begins, from `from` on, tried byte by byte: the file's size when none does. */
-int ss_view_search(struct ss_view *v, uint64_t from, uint64_t *found, struct err *err);
+/** Where the next whole message begins, from `from` on and before `until`, tried byte by byte: `until` when none does. */
+int ss_view_search(struct ss_view *v, uint64_t from, uint64_t until, uint64_t *found, struct err *err);
 /**
  * Whether a beacon behind `offset` says of the frame that begins there how much of it is to come, so that its length is the one
  * that was written.

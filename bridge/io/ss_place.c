@@ -9,8 +9,8 @@
 
 #include "base/bytes.h"
 #include "base/clean.h"
+#include "bridge/ss_parts.h"
 
-#define BEACON_MAX (SS_BEACON_EMPTY + SS_BEACON_ITEMS * (1 + SS_KEY_MAX + 26))
 #define TRIES 16 /* how often a file may be replaced while it is being opened */
 
 struct ss_place_calls ss_place_calls = {pwrite, ftruncate, fdatasync, fsync};
@@ -158,7 +158,7 @@ struct ss_bytes ss_place_bytes(const int *fd, uint64_t size, uint32_t interval)
 
 uint64_t ss_place_behind(const struct ss_bytes *f, uint64_t offset)
 {
-    uint8_t bytes[BEACON_MAX];
+    uint8_t bytes[SS_BEACON_SIZE_MAX];
     size_t size = 0;
     if (offset % f->interval != 0)
         return offset;

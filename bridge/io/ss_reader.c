@@ -14,12 +14,12 @@
 #include "base/bytes.h"
 #include "bridge/io/ss_place.h"
 #include "bridge/io/ss_reader_impl.h"
+#include "bridge/ss_parts.h"
 #include "bridge/ss_rest.h"
 
 #define WINDOW ((size_t)1024 * 1024)
 #define WINDOW_KEPT (16 * WINDOW) /* a larger one goes when it is not needed any more */
 #define AT_END 2                  /* the file has no whole frame more */
-#define HEAD_BEHIND_KEY 28        /* of a frame: shard, sequence, time, length */
 
 /* --- the window ------------------------------------------------------------------------------- */
 
@@ -70,11 +70,11 @@ static bool left_behind(const struct ss_reader *r, uint64_t beacon, uint64_t *le
     struct span have = window(r);
     if (!have.ptr || have.len == 0)
         return false;
-    size_t head = 1 + (size_t)have.ptr[0] + HEAD_BEHIND_KEY;
+    size_t head = 1 + (size_t)have.ptr[0] + SS_HEAD_FIXED;
     uint64_t before = beacon - r->scan.offset;
     if (have.len < head || before < head)
         return false;
-    uint64_t size = head + get_be32(have.ptr + head - 4) + (SS_FRAME_FIXED - 1 - HEAD_BEHIND_KEY);
+    uint64_t size = head + get_be32(have.ptr + head - 4) + (SS_TAIL);
     *left = size - before;
     return size >= before;
 }
@@ -89,7 +89,7 @@ static int check_length(const struct ss_reader *r, struct err *err)
         return 0;
     if (ss_place_read(r->fd, beacon, head, sizeof head) < (long)sizeof head)
         return 0;
-    if (head[0] == 0x0d && get_be32(head + 1) == left)
+    if (head[0] == SS_MARK && get_be32(head + 1) == left)
         return 0;
     return err_set(err, ERR_FORMAT, "offset %" PRIu64 ": a message of a wrong length: the beacon at %" PRIu64 " does not fit it", r->scan.offset,
                    beacon);

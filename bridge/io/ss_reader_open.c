@@ -129,7 +129,8 @@ static int find_start(struct ss_reader *r, const struct ss_reader_options *o, st
 static int open_reader(struct ss_reader *r, const struct ss_reader_options *o, struct err *err)
 {
     if (o->from == SS_FROM_END && !o->follow)
-        return err_set(err, ERR_INVALID, "from the end of %s without following it: there is nothing to read", r->path);
+        return err_set(err, ERR_INVALID,
+                       "from the end of %s without following it there is nothing to read; --offset start gives what it has", r->path);
     int rc = o->follow ? ss_watch_begin(&r->watch, err) : 0;
     if (rc == 0)
         rc = open_file(r, err);

@@ -188,29 +188,30 @@ static bool may_begin(struct span bytes, uint64_t gap, uint64_t left)
            ss_key_check(span_of(p + 1, len), NULL) == 0;
 }
 
-/* Where a message may begin, of the offsets of `bytes`; their number when nowhere. */
-static size_t next_candidate(const struct ss_view *v, uint64_t offset, struct span bytes)
+/* Where a message may begin, of the first `count` offsets of `bytes`; `count` when nowhere. */
+static size_t next_candidate(const struct ss_view *v, uint64_t offset, struct span bytes, size_t count)
 {
     uint64_t gap = ss_gap(offset, v->file.interval);
-    for (size_t i = 0; i < bytes.len; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (may_begin(span_of(bytes.ptr + i, bytes.len - i), gap, v->file.size - offset - i))
             return i;
         gap = gap == 0 ? v->file.interval - 1 : gap - 1;
     }
-    return bytes.len;
+    return count;
 }
 
-int ss_view_search(struct ss_view *v, uint64_t from, uint64_t *found, struct err *err)
+int ss_view_search(struct ss_view *v, uint64_t from, uint64_t until, uint64_t *found, struct err *err)
 {
-    while (from < v->file.size) {
+    while (from < until && from < v->file.size) {
         struct span bytes, frame;
         struct ss_message m;
         int rc = ss_view_get(v, from, SEARCH_STEP, &bytes, err);
         if (rc != 0)
             return rc;
-        size_t skip = next_candidate(v, from, bytes);
+        size_t count = bytes.len < until - from ? bytes.len : (size_t)(until - from);
+        size_t skip = next_candidate(v, from, bytes, count);
         from += skip;
-        if (skip == bytes.len)
+        if (skip == count)
             continue;
         rc = ss_view_try(v, from, &m, &frame, NULL);
         bool whole = rc == 0 && frame.ptr[frame.len - 1] == SS_MARK;
@@ -220,6 +221,6 @@ int ss_view_search(struct ss_view *v, uint64_t from, uint64_t *found, struct err
             break;
         from++;
     }
-    *found = from < v->file.size ? from : v->file.size;
+    *found = from < until ? from : until;
     return 0;
 }

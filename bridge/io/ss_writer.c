@@ -16,6 +16,7 @@
 
 #define GATHER (1024 * 1024)
 #define GATHER_KEPT (16 * GATHER) /* what one large message took goes again */
+#define SEARCHES_SINGLE 2         /* of streams that no beacon near the end lists */
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -117,6 +118,31 @@ static bool is_stream(const struct ss_stream *s, const struct ss_message *m)
     return s->shard == m->shard && s->key_len == m->key.len && memcmp(s->key, m->key.ptr, m->key.len) == 0;
 }
 
+/* In the table of all streams; it is made by reading the file once. */
+static int look_up(struct ss_writer *w, const struct ss_bytes *f, struct ss_stream *io, struct err *err)
+{
+    size_t place;
+    int r = w->has_before ? 0 : ss_find_all(f, w->old, &w->before, err);
+    w->has_before = r == 0;
+    if (r != 0) {
+        ss_pack_finish(&w->before);
+        return r;
+    }
+    if (!ss_stream_place(&w->before, span_of(io->key, io->key_len), io->shard, &place))
+        return ERR_NOT_FOUND;
+    *io = *w->before.streams[place];
+    return 0;
+}
+
+/* A search may cost a scan of the file, so many streams are not searched for one by one. */
+static int find_old(struct ss_writer *w, struct ss_stream *io, struct err *err)
+{
+    struct ss_bytes f = ss_place_bytes(&w->fd, w->old, w->pack.interval);
+    if (w->old <= SS_HEADER_SIZE)
+        return ERR_NOT_FOUND;
+    return w->searches++ < SEARCHES_SINGLE ? ss_find_last(&f, w->old, io, err) : look_up(w, &f, io, err);
+}
+
 /* A stream that this writer has not written yet goes on where the file left it. */
 static int find_stream(struct ss_writer *w, const struct ss_message *m, struct err *err)
 {
@@ -127,8 +153,7 @@ static int find_stream(struct ss_writer *w, const struct ss_message *m, struct e
         return 0;
     }
     memcpy(was.key, m->key.ptr, m->key.len);
-    struct ss_bytes f = ss_place_bytes(&w->fd, w->old, w->pack.interval);
-    int r = w->old > SS_HEADER_SIZE ? ss_find_last(&f, w->old, &was, err) : ERR_NOT_FOUND;
+    int r = find_old(w, &was, err);
     if (r != 0 && r != ERR_NOT_FOUND) {
         err_prefix(err, "%s: find the last message of %.*s", w->path, SPAN_ARG(m->key));
         return r;

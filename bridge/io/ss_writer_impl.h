@@ -15,6 +15,9 @@ struct ss_writer {
     struct buf out;
     uint64_t end;            /* of what the file has */
     uint64_t old;            /* where its own content ended at opening: what ss_find_last looks at */
+    unsigned searches;       /* for a stream's last message; after a few of them */
+    struct ss_pack before;   /* has all streams of the old content */
+    bool has_before;
     struct ss_stream *last;  /* of the message put last, as most have the same */
     uint64_t cut;
     bool was_end;

@@ -6,30 +6,16 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "base/utf8.h"
 #include "bridge/io/ss_look.h"
 #include "bridge/io/ss_writer_impl.h"
+#include "bridge/ss_parts.h"
 
 #define LIMIT_DEFAULT (UINT64_C(16) << 30)
-#define MARK_SIZE (SS_FRAME_FIXED + sizeof SS_KEY_INTERNAL - 1 + sizeof "EOS" - 1)
-
-/* A name of a file may be any bytes; in the header it is UTF-8. */
-static void take_name(struct ss_header *h, struct span name)
-{
-    for (size_t i = 0, len; i < name.len; i += len) {
-        size_t good = utf8_length(name.ptr + i, name.len - i);
-        len = good ? good : 1;
-        if (h->name_len + len > SS_NAME_MAX)
-            break;
-        memcpy(h->name + h->name_len, good ? (const char *)name.ptr + i : "?", len);
-        h->name_len += len;
-    }
-}
 
 static int begin_file(struct ss_writer *w, const struct ss_writer_options *o, struct err *err)
 {
     struct ss_header h = {.created_ms = time_now_ms(), .interval = o->interval ? o->interval : SS_INTERVAL_DEFAULT};
-    take_name(&h, span_str(ss_place_name(w->path)));
+    ss_header_name(&h, span_str(ss_place_name(w->path)));
     if (h.interval < SS_INTERVAL_MIN)
         return err_set(err, ERR_INVALID, "a beacon interval of %u bytes; at least %d", (unsigned)h.interval, SS_INTERVAL_MIN);
     ss_pack_begin(&w->pack, h.interval, SS_HEADER_SIZE);
@@ -51,7 +37,7 @@ static int check_behind(const struct ss_writer *w, const struct ss_bytes *f, uin
     struct ss_message m;
     uint8_t bytes[256 * 282]; /* the mark may have the largest beacon in it */
     size_t at = 0, used = 0;
-    if (f->size - end <= MARK_SIZE)
+    if (f->size - end <= SS_MARK_SIZE)
         return 0;
     long got = ss_place_read(w->fd, end, bytes, sizeof bytes);
     int r = got < 0 ? (int)got : ss_scan_begin(&scan, f->interval, end, false);
@@ -60,7 +46,7 @@ static int check_behind(const struct ss_writer *w, const struct ss_bytes *f, uin
     if (ss_scan_next(&scan, span_of(bytes, (size_t)got), &m, &at, NULL, NULL) == 0)
         scan.ended = false;
     r = ss_scan_next(&scan, span_of(bytes + at, (size_t)got - at), &m, &used, NULL, NULL);
-    bool messages = r == 0 || r == ERR_DAMAGED || f->size - ss_place_behind(f, scan.offset) > MARK_SIZE;
+    bool messages = r == 0 || r == ERR_DAMAGED || f->size - ss_place_behind(f, scan.offset) > SS_MARK_SIZE;
     ss_scan_finish(&scan);
     if (messages)
         return say_damaged(w, "it goes on behind its end mark", err);
@@ -79,7 +65,7 @@ static int check_torn(const struct ss_writer *w, const struct ss_bytes *f, uint6
     if (r == 0)
         r = ss_view_borne_out(&view, end, &torn, err);
     if (r == 0 && !torn)
-        r = ss_view_search(&view, end + 1, &found, err);
+        r = ss_view_search(&view, end + 1, f->size, &found, err);
     ss_view_finish(&view);
     return r == 0 && found < f->size ? say_damaged(w, "a message that is longer than the file, with others behind it", err) : r;
 }
@@ -189,6 +175,7 @@ void ss_writer_close(struct ss_writer *w)
     if (w->fd >= 0)
         close(w->fd);
     ss_pack_finish(&w->pack);
+    ss_pack_finish(&w->before);
     buf_finish(&w->out);
     free(w->path);
     free(w);

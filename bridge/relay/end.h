@@ -72,6 +72,7 @@ struct relay_source {
     const struct relay_source_ops *ops;
     uint64_t bad;     /**< bad lines, entries that were skipped with a diagnostic */
     uint64_t total, done; /**< bytes, when known: for progress; else 0 */
+    bool holds;       /**< after a fill: it has messages in hand that nobody can read again, so a signal waits for them */
 };
 struct relay_source_ops {
     /**
@@ -127,6 +128,9 @@ int relay_weir_sink(struct relay_sink **out, const struct ss_url *url, const str
 int relay_s2_sink(struct relay_sink **out, const struct ss_url *url, const struct relay_options *o, struct err *err);
 
 /* --- what ends use ---------------------------------------------------------------------------- */
+
+/** Said where a group's options come without its mode. */
+#define RELAY_NEEDS_MODE "a group, a member and a commit mode need --mode resumable or --mode balanced"
 
 /** Waits for `events` of fd (fd -1: only time). 1: something is there; 0: time is over; -EINTR: asked to stop; -EPIPE: the sink's reader
  * went away. Negative wait_ms: without end. */

@@ -166,7 +166,7 @@ static int check(const struct ss_url *url, const struct relay_options *o, struct
     if (url->key_count == 0)
         return err_set(err, ERR_INVALID, "%s: name the stream: %s://HOST/KEY", url->scheme, url->scheme);
     if (o->mode == SS_REALTIME && (o->group || o->member || o->has_commit))
-        return err_set(err, ERR_INVALID, "a group, a member and a commit mode need --mode resumable or --mode balanced");
+        return err_set(err, ERR_INVALID, RELAY_NEEDS_MODE);
     if (o->mode != SS_REALTIME && o->cursor)
         return err_set(err, ERR_INVALID, "--cursor: a group remembers its place by itself");
     return 0;

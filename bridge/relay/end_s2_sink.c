@@ -218,6 +218,17 @@ static void out_close(struct relay_sink *sink)
 
 static const struct relay_sink_ops out_ops = {.put = out_put, .flush = out_flush, .close = out_close};
 
+/* Before anything is taken from the input: whether there is an endpoint, and a basin. A stream that is missing may be made by the append. */
+static int look(const struct s2_out *o, const char *key, struct err *err)
+{
+    struct weir_s2_err why = WEIR_S2_ERR_INIT;
+    struct s2_position tail;
+    if (!key || weir_s2_tail(o->place.quick, (struct weir_s2_stream){.basin = o->place.basin, .stream = key}, &tail, &why) == 0)
+        return 0;
+    bool gone = why.err.code == -ECONNREFUSED || why.err.code == -ENOENT || why.what == WEIR_S2_BASIN_NOT_FOUND;
+    return gone ? relay_s2_fail(err, &why, key) : 0;
+}
+
 int relay_s2_sink(struct relay_sink **out, const struct ss_url *url, const struct relay_options *o, struct err *err)
 {
     struct s2_out *sink = calloc(1, sizeof(*sink));
@@ -227,6 +238,8 @@ int relay_s2_sink(struct relay_sink **out, const struct ss_url *url, const struc
     sink->preserve = o->preserve;
     sink->make_stream = o->make_stream;
     int rc = relay_s2_open(&sink->place, url, o, err);
+    if (rc == 0)
+        rc = look(sink, o->key, err);
     if (rc != 0) {
         out_close(&sink->base);
         return rc;

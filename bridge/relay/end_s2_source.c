@@ -19,6 +19,7 @@ struct s2_in_stream {
     struct weir_s2_reader *reader; /* opened at the first fill */
     uint64_t next;                 /* seq_num behind the last record given */
     uint64_t tail;                 /* when it was opened: without follow it ends there */
+    bool missing;                  /* then; a read tells, or makes it */
     bool ended;
 };
 
@@ -46,7 +47,7 @@ static int find_time(struct s2_in *in, struct s2_in_stream *s, uint64_t ms, stru
     struct weir_s2_batch batch = {0};
     struct weir_s2_read what = {
         .from = WEIR_S2_FROM_TIMESTAMP, .start = ms == UINT64_MAX ? ms : ms + 1, .clamp = true, .has_count = true, .count = 1};
-    int rc = weir_s2_read(in->place.s2, name_of(in, s), &what, &batch, &why);
+    int rc = weir_s2_read(in->place.quick, name_of(in, s), &what, &batch, &why);
     if (rc == ERR_RANGE) {
         s->next = s->tail;
         return 0;
@@ -58,17 +59,18 @@ static int find_time(struct s2_in *in, struct s2_in_stream *s, uint64_t ms, stru
     return 0;
 }
 
-/* A stream that is not there begins at 0: a read may make it, where the basin does so. */
+/* A stream that is not there begins at 0: a read makes it where the basin does so, else it fails. */
 static int find_start(struct s2_in *in, struct s2_in_stream *s, const struct relay_options *o, struct err *err)
 {
     struct weir_s2_err why = WEIR_S2_ERR_INIT;
     struct s2_position tail = {0};
-    if (o->make_stream && weir_s2_stream_ensure(in->place.s2, in->place.basin, s->name, NULL, &why) != 0)
+    if (o->make_stream && weir_s2_stream_ensure(in->place.quick, in->place.basin, s->name, NULL, &why) != 0)
         return relay_s2_fail(err, &why, s->name);
-    int rc = weir_s2_tail(in->place.s2, name_of(in, s), &tail, &why);
+    int rc = weir_s2_tail(in->place.quick, name_of(in, s), &tail, &why);
     if (rc != 0 && why.what != WEIR_S2_STREAM_NOT_FOUND)
         return relay_s2_fail(err, &why, s->name);
     s->tail = tail.seq_num;
+    s->missing = rc != 0;
     if (o->start == RELAY_END)
         s->next = s->tail;
     if (o->start == RELAY_SEQ)
@@ -133,7 +135,7 @@ static int take_turn(struct s2_in *in, struct s2_in_stream *s, struct relay_batc
     struct s2_record record;
     int rc = s->reader ? 0 : open_reader(in, s, &why);
     for (size_t i = 0; rc == 0 && i < TURN_RECORDS && !relay_batch_full(into); i++) {
-        if (!in->follow && s->next >= s->tail) {
+        if (!in->follow && !s->missing && s->next >= s->tail) {
             s->ended = true;
             return 0;
         }
@@ -226,7 +228,7 @@ static int in_position(struct relay_source *source, struct buf *out)
     return rc;
 }
 
-static int go_one(struct s2_in *in, struct span part, bool *found)
+static int go_one(struct s2_in *in, struct span part, bool *found, struct err *err)
 {
     CLEAN_BUF name = BUF_INIT;
     uint64_t seq;
@@ -236,10 +238,14 @@ static int go_one(struct s2_in *in, struct span part, bool *found)
         uri_decode(&name, span_of(part.ptr, len), false, NULL) != 0)
         return ERR_INVALID;
     for (size_t i = 0; i < in->count; i++) {
-        if (span_eq(buf_span(&name), span_str(in->streams[i].name))) {
-            in->streams[i].next = seq;
-            *found = true;
-        }
+        struct s2_in_stream *s = &in->streams[i];
+        if (!span_eq(buf_span(&name), span_str(s->name)))
+            continue;
+        if (seq > s->tail)
+            return err_set(err, ERR_RANGE, "stream %s ends at %llu, before the place of the cursor, %llu: it is another one", s->name,
+                           (unsigned long long)s->tail, (unsigned long long)seq);
+        s->next = seq;
+        *found = true;
     }
     return 0;
 }
@@ -252,10 +258,12 @@ static int in_go(struct relay_source *source, struct span position, struct err *
     while (rc == 0 && position.len > 0) {
         const uint8_t *comma = memchr(position.ptr, ',', position.len);
         size_t len = comma ? (size_t)(comma - position.ptr) : position.len;
-        rc = go_one(in, span_of(position.ptr, len), &found);
+        rc = go_one(in, span_of(position.ptr, len), &found, err);
         len += comma ? 1 : 0;
         position = span_of(position.ptr + len, position.len - len);
     }
+    if (rc == ERR_RANGE)
+        return rc;
     return rc == 0 && found ? 0 : err_set(err, ERR_INVALID, "what it says is no place in these S2 streams");
 }
 
@@ -281,9 +289,9 @@ static int check(const struct ss_url *url, const struct relay_options *o, struct
 {
     if (url->key_count == 0)
         return err_set(err, ERR_INVALID, "s2: --input must name the streams: s2://BASIN/STREAM,...");
-    if (o->mode != SS_REALTIME)
+    if (o->mode != SS_REALTIME || o->group || o->member || o->has_commit)
         return err_set(err, ERR_INVALID,
-                       "--mode: the S2 API has no groups; --cursor remembers a place, --share divides the work");
+                       "--mode, --group: the S2 API has no groups; --cursor remembers a place, --share divides the work");
     return 0;
 }
 

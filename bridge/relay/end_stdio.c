@@ -9,6 +9,7 @@
 
 #define READ_ROOM ((size_t)256 * 1024)
 #define WRITE_ROOM ((size_t)256 * 1024)
+#define REST_MAX ((size_t)1024 * 1024) /* of a line that a signal cut, byte by byte */
 /* What follows a line of this size is a fault of the writer's, no message. */
 #define LINE_MAX_BYTES ((size_t)1024 * 1024 * 1024)
 
@@ -79,6 +80,12 @@ static bool next_line(struct lines_in *l, struct span *line)
     return true;
 }
 
+static bool has_line(const struct lines_in *l)
+{
+    size_t left = l->in.len - l->at;
+    return left > l->scanned && memchr(l->in.ptr + l->at + l->scanned, '\n', left - l->scanned);
+}
+
 static int take_lines(struct lines_in *l, struct relay_batch *into)
 {
     struct span line;
@@ -117,12 +124,30 @@ static int read_more(struct lines_in *l, struct err *err)
     return 0;
 }
 
+/* A signal came within a line: what is here of its rest is taken too, and nothing behind it, which the next reader of a pipe gets. */
+static int finish_line(struct lines_in *l, struct relay_batch *into)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    uint8_t byte = 0;
+    for (size_t i = 0; i < REST_MAX && l->in.len > l->at && byte != '\n'; i++) {
+        if (poll(&p, 1, 0) != 1 || read(STDIN_FILENO, &byte, 1) != 1)
+            break;
+        if (buf_add(&l->in, &byte, 1) != 0)
+            return -ENOMEM;
+    }
+    int rc = take_lines(l, into);
+    if (rc == 0 && l->in.len > l->at)
+        relay_say("line %llu: only its beginning was here; it is lost", (unsigned long long)l->line + 1);
+    return rc;
+}
+
 static int in_fill(struct relay_source *s, struct relay_batch *into, int wait_ms, struct err *err)
 {
     struct lines_in *l = (struct lines_in *)s;
     for (;;) {
         if (take_lines(l, into) != 0)
             return err_set(err, -ENOMEM, "out of memory");
+        l->base.holds = has_line(l);
         if (relay_batch_full(into))
             return 0;
         if (l->ended)
@@ -130,6 +155,8 @@ static int in_fill(struct relay_source *s, struct relay_batch *into, int wait_ms
         int rc = relay_poll(STDIN_FILENO, POLLIN, into->count > 0 ? 0 : wait_ms);
         if (rc < 0 && rc != -EINTR && rc != -EPIPE)
             return err_sys(err, -rc, "wait for standard input");
+        if (rc == -EINTR && finish_line(l, into) != 0)
+            return err_set(err, -ENOMEM, "out of memory");
         if (rc <= 0)
             return rc;
         rc = read_more(l, err);

@@ -2,17 +2,19 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/clean.h"
 #include "base/text.h"
 #include "base/topic.h"
+#include "bridge/relay/weir_ask.h"
 #include "bridge/relay/weir_frame.h"
 #include "bridge/relay/weir_group.h"
-#include "bridge/relay/weir_store.h"
+#include "bridge/relay/weir_place.h"
 
 #define READ_ROOM ((size_t)256 * 1024)
 #define LINE_MAX_BYTES ((size_t)64 * 1024 * 1024)
-#define CONTENT_MAX ((size_t)1024 * 1024 * 1024)
+#define UNREAD_MAX ((size_t)16 * 1024 * 1024) /* of a group, looked at when it is left */
 
 struct weir_in {
     struct relay_source base;
@@ -21,9 +23,7 @@ struct weir_in {
     char **keys;                    /* borrowed from a copy of the URL's */
     size_t key_count;
     bool follow, open, over;
-    bool has_time; /* messages later than this */
-    uint64_t time_ms;
-    struct buf place; /* "id=..." behind the last frame, or "start", "seq=N", "time=MS" before the first */
+    struct weir_place place;
     struct buf held;  /* received; from `at` on not taken */
     size_t at;
     struct relay_frame frame;
@@ -59,40 +59,6 @@ static int add_keys(const struct weir_in *in, struct buf *target)
     return rc;
 }
 
-static int add_time(struct buf *target, struct span ms_text)
-{
-    char text[TIME_TEXT_MAX];
-    uint64_t ms = 0;
-    int rc = text_u64(ms_text, &ms);
-    if (rc < 0)
-        return rc;
-    time_format(text, ms < UINT64_C(1) << 47 ? ms + 1 : ms); /* strictly later, as of other sources */
-    rc = buf_add_str(target, "&since=");
-    return rc == 0 ? uri_encode(target, span_str(text), "") : rc;
-}
-
-static bool cut_word(struct span *text, const char *word)
-{
-    size_t len = strlen(word);
-    if (text->len < len || memcmp(text->ptr, word, len) != 0)
-        return false;
-    *text = span_of(text->ptr + len, text->len - len);
-    return true;
-}
-
-static int add_place(const struct weir_in *in, struct buf *target)
-{
-    struct span place = buf_span(&in->place);
-    int rc = 0;
-    if (cut_word(&place, "id="))
-        rc = buf_addf(target, "&after=%.*s", SPAN_ARG(place));
-    else if (cut_word(&place, "seq="))
-        rc = buf_addf(target, "&from-seq=%.*s", SPAN_ARG(place));
-    else if (cut_word(&place, "time="))
-        rc = add_time(target, place);
-    return rc;
-}
-
 static int begin_read(struct weir_in *in, struct err *err)
 {
     CLEAN_BUF target = BUF_INIT;
@@ -101,7 +67,7 @@ static int begin_read(struct weir_in *in, struct err *err)
     if (rc == 0)
         rc = add_keys(in, &target);
     if (rc == 0)
-        rc = in->group ? relay_group_query(in->group, &target) : add_place(in, &target);
+        rc = in->group ? relay_group_query(in->group, &target) : weir_place_query(&in->place, &target);
     if (rc == 0 && in->follow)
         rc = buf_add_str(&target, "&follow");
     if (rc < 0 || !buf_cstr(&target))
@@ -129,49 +95,10 @@ static bool is_wanted(const struct weir_in *in, struct span topic)
     return in->key_count == 0 && !(topic.len >= 3 && memcmp(topic.ptr, "xs.", 3) == 0);
 }
 
-static int note_place(struct weir_in *in, struct frame_id id)
+static void note_place(struct weir_in *in, struct frame_id id)
 {
-    char text[ID_TEXT_LEN + 1];
-    id_format(text, id);
-    buf_reset(&in->place);
-    int rc = buf_add_str(&in->place, "id=");
-    return rc == 0 ? buf_add_str(&in->place, text) : rc;
-}
-
-static int ask_content(struct weir_in *in, struct err *err)
-{
-    CLEAN_BUF target = BUF_INIT;
-    CLEAN_FREE char *text = NULL;
-    struct weir_response res;
-    size_t len = 0;
-    int rc = buf_add_str(&target, "/cas/");
-    if (rc == 0)
-        rc = uri_encode(&target, in->frame.hash, "");
-    if (rc < 0 || !buf_cstr(&target))
-        return err_set(err, -ENOMEM, "no memory for a request");
-    const struct weir_request req = {.method = "GET", .target = (const char *)target.ptr, .replay_safe = true};
-    rc = weir_request(in->side.w, &req, &res, err);
-    if (rc == 0)
-        rc = weir_check(in->side.w, &res, err);
-    if (rc == 0)
-        rc = weir_read_all(in->side.w, &text, &len, CONTENT_MAX, err);
-    if (rc < 0)
-        return rc;
-    relay_store_answered(&in->side);
-    buf_finish(&in->content);
-    in->content = (struct buf){(uint8_t *)text, len, len + 1};
-    text = NULL;
-    in->frame.m.payload = buf_span(&in->content);
-    return 0;
-}
-
-/* Large contents come by a request of their own. 1: it is not there, and its frame is passed over. */
-static int fetch_content(struct weir_in *in, struct err *err)
-{
-    int rc;
-    while ((rc = ask_content(in, err)) < 0 && rc != ERR_NOT_FOUND && (rc = relay_store_again(&in->side, rc, err)) == 0)
-        ;
-    return rc == ERR_NOT_FOUND ? 1 : rc;
+    in->place.by = WEIR_PLACE_ID;
+    in->place.id = id;
 }
 
 static int skip(struct weir_in *in, const char *why)
@@ -186,13 +113,15 @@ static int skip(struct weir_in *in, const char *why)
 static int add_frame(struct weir_in *in, struct relay_batch *into, struct err *err)
 {
     struct relay_frame *f = &in->frame;
-    if (!is_wanted(in, f->m.key) || f->command || (in->has_time && f->m.time_ms <= in->time_ms))
+    if (!is_wanted(in, f->m.key) || f->command || (in->place.has_time && f->m.time_ms <= in->place.time_ms))
         return 0;
     if (f->sealed)
         return skip(in, "is encrypted, and can be read by s2:// alone");
-    int rc = f->fetch ? fetch_content(in, err) : 0;
+    int rc = f->fetch ? relay_ask_content(&in->side, f->hash, &in->content, err) : 0; /* large ones come by themselves */
     if (rc == 1)
         return skip(in, "has a content that is not in the store");
+    if (f->fetch)
+        f->m.payload = buf_span(&in->content);
     if (rc == 0)
         rc = relay_batch_add(into, &f->m);
     buf_finish(&in->content);
@@ -216,7 +145,9 @@ static int take_line(struct weir_in *in, struct span line, struct relay_batch *i
         rc = add_frame(in, into, err);
     if (rc == 0 && in->group)
         rc = relay_group_given(in->group, in->frame.id);
-    return rc == 0 ? note_place(in, in->frame.id) : rc;
+    if (rc == 0)
+        note_place(in, in->frame.id);
+    return rc;
 }
 
 /* Lines that are here, until the batch is full. */
@@ -315,27 +246,17 @@ static int fill(struct relay_source *s, struct relay_batch *into, int wait_ms, s
 
 static int position(struct relay_source *s, struct buf *out)
 {
-    return buf_add_span(out, buf_span(&((struct weir_in *)s)->place));
+    return weir_place_format(&((struct weir_in *)s)->place, out);
 }
 
-static bool is_place(struct span text)
-{
-    struct frame_id id;
-    uint64_t n;
-    if (span_is(text, "start"))
-        return true;
-    if (cut_word(&text, "id="))
-        return id_parse(&id, text, NULL) == 0;
-    return (cut_word(&text, "seq=") || cut_word(&text, "time=")) && text_u64(text, &n) == 0;
-}
-
+/* What was asked for this time does not count. */
 static int go(struct relay_source *s, struct span text, struct err *err)
 {
     struct weir_in *in = (struct weir_in *)s;
-    if (!is_place(text))
+    if (weir_place_parse(&in->place, text) != 0)
         return err_set(err, ERR_INVALID, "\"%.*s\" is no place in a store", text.len < 60 ? (int)text.len : 60, (const char *)text.ptr);
-    buf_reset(&in->place);
-    return buf_add_span(&in->place, text);
+    in->over = false;
+    return 0;
 }
 
 static int keep(struct relay_source *s, const char *cursor, struct span place, struct err *err)
@@ -357,45 +278,67 @@ static int settle(struct relay_source *s, struct err *err)
 /* The newest frame of all is where the end is. */
 static int find_end(struct weir_in *in, struct err *err)
 {
-    CLEAN_FREE char *json = NULL;
-    struct weir_response res;
-    size_t len = 0;
-    const struct weir_request req = {.method = "GET", .target = "/last", .replay_safe = true};
-    int rc = weir_request(in->side.w, &req, &res, err);
-    if (rc == 0 && res.status == 404)
-        return buf_add_str(&in->place, "start");
+    struct frame_id id;
+    int rc = relay_ask_last(&in->side, &in->frame, &id, err);
     if (rc == 0)
-        rc = weir_check(in->side.w, &res, err);
-    if (rc == 0)
-        rc = weir_read_all(in->side.w, &json, &len, 4 * META_MAX, err);
-    if (rc == 0)
-        rc = relay_frame_read(&in->frame, span_of(json, len), err);
-    return rc == 0 ? note_place(in, in->frame.id) : rc;
+        note_place(in, id);
+    return rc < 0 ? rc : 0;
 }
 
 static int set_start(struct weir_in *in, const struct relay_options *o, struct err *err)
 {
-    in->has_time = o->start == RELAY_TIME;
-    in->time_ms = o->value;
-    switch (o->start) {
-    case RELAY_END:
+    if (o->start == RELAY_END)
         return find_end(in, err);
-    case RELAY_SEQ:
-        if (in->key_count != 1)
-            return err_set(err, ERR_INVALID, "weir: an offset by sequence needs exactly one key");
-        return buf_addf(&in->place, "seq=%llu", (unsigned long long)o->value);
-    case RELAY_TIME:
-        return buf_addf(&in->place, "time=%llu", (unsigned long long)o->value);
-    default:
-        return buf_add_str(&in->place, "start");
-    }
+    if (o->start == RELAY_SEQ && in->key_count != 1)
+        return err_set(err, ERR_INVALID, "weir: an offset by sequence needs exactly one key");
+    if (o->start == RELAY_SEQ)
+        in->place = (struct weir_place){.by = WEIR_PLACE_SEQ, .seq = o->value};
+    if (o->start == RELAY_TIME)
+        in->place = (struct weir_place){.by = WEIR_PLACE_TIME, .has_time = true, .time_ms = o->value};
+    return 0;
 }
 
 /* --- life ---------------------------------------------------------------------------------------- */
 
+/* Lines of a group that are here and were not given. */
+static void note_unread(struct weir_in *in)
+{
+    const uint8_t *end;
+    while (in->at < in->held.len && (end = memchr(in->held.ptr + in->at, '\n', in->held.len - in->at))) {
+        struct span line = span_of(in->held.ptr + in->at, (size_t)(end - in->held.ptr) - in->at);
+        if (line.len > 0 && relay_frame_read(&in->frame, line, NULL) == 0)
+            (void)relay_group_unread(in->group, in->frame.id);
+        in->at += line.len + 1;
+    }
+    buf_consume(&in->held, in->at);
+    in->at = 0;
+}
+
+/* What the store has sent a member counts as handed out, so what is on its way is looked at too. The end of the connection is one that the
+ * store sees at once, also over TCP, where it would take an ordinary one for the end of our side alone. */
+static void leave_group(struct weir_in *in)
+{
+    const struct linger now = {.l_onoff = 1};
+    struct pollfd p = {.fd = in->open ? weir_fd(in->store.w) : -1, .events = POLLIN};
+    long n = 1;
+    note_unread(in);
+    for (size_t got = 0; in->open && n > 0 && got < UNREAD_MAX; got += (size_t)n) {
+        if ((!weir_ready(in->store.w) && poll(&p, 1, 0) != 1) || buf_reserve(&in->held, READ_ROOM) < 0)
+            break;
+        n = weir_read(in->store.w, in->held.ptr + in->held.len, READ_ROOM, NULL);
+        in->held.len += n > 0 ? (size_t)n : 0;
+        note_unread(in);
+    }
+    if (p.fd >= 0)
+        (void)setsockopt(p.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    relay_store_close(&in->store);
+}
+
 static void close_in(struct relay_source *s)
 {
     struct weir_in *in = (struct weir_in *)s;
+    if (in->group && in->side.w)
+        leave_group(in);
     if (in->group)
         relay_group_close(in->group, in->side.w ? &in->side : NULL);
     relay_store_close(&in->store);
@@ -403,7 +346,6 @@ static void close_in(struct relay_source *s)
     for (size_t i = 0; i < in->key_count; i++)
         free(in->keys[i]);
     free(in->keys);
-    buf_finish(&in->place);
     buf_finish(&in->held);
     buf_finish(&in->content);
     relay_frame_finish(&in->frame);
@@ -427,13 +369,15 @@ static int copy_keys(struct weir_in *in, const struct ss_url *url)
 
 static int open_in(struct weir_in *in, const struct ss_url *url, const struct relay_options *o, struct err *err)
 {
+    if (o->mode == SS_REALTIME && (o->group || o->member || o->has_commit))
+        return err_set(err, ERR_INVALID, RELAY_NEEDS_MODE);
     int rc = copy_keys(in, url);
     if (rc == 0)
         rc = relay_store_open(&in->store, url, err);
     if (rc == 0)
         rc = relay_store_open(&in->side, url, err);
     if (rc == 0 && o->mode != SS_REALTIME)
-        rc = relay_group_open(&in->group, in->keys, in->key_count, o, err);
+        rc = relay_group_open(&in->group, in->keys, in->key_count, o, &in->side, err);
     if (rc == 0 && !in->group)
         rc = set_start(in, o, err);
     in->follow = o->follow;

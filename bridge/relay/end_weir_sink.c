@@ -22,7 +22,7 @@
 
 #define INLINE_CONTENT ((size_t)1024 * 1024) /* larger ones are stored first, and named */
 #define FULL_LINES 5000                      /* with another batch it is within what the store takes at once: 10 000 lines, */
-#define FULL_BYTES ((size_t)4 * 1024 * 1024) /* 8 MiB */
+#define FULL_BYTES ((size_t)3 * 1024 * 1024) /* 8 MiB, also with the longest of keys */
 #define ANSWER_MAX ((size_t)64 * 1024)
 #define TARGET_MAX 128
 
@@ -362,6 +362,8 @@ int relay_weir_sink(struct relay_sink **out, const struct ss_url *url, const str
         err_set(err, rc, "getrandom: %s", err_code_text(rc));
     else
         rc = relay_store_open(&sink->store, url, err);
+    if (rc == 0)
+        rc = relay_store_greet(&sink->store, err);
     if (rc == 0)
         *out = &sink->base;
     else

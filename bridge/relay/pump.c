@@ -256,10 +256,10 @@ static bool is_gone(struct pump *p, int rc)
     return true;
 }
 
-/* How a fill ended the relay, if it did. */
+/* How a fill ended the relay, if it did. What was taken from a pipe goes over before a signal counts. */
 static int judge_fill(struct pump *p, int rc)
 {
-    if (rc == -EINTR || relay_stopped())
+    if (rc == -EINTR || (relay_stopped() && !p->source->holds))
         p->r->stopped = p->over = true;
     if (rc == ERR_END)
         p->over = true;

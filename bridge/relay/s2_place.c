@@ -6,6 +6,8 @@
 #include "base/clean.h"
 #include "client/autostart.h"
 
+#define PATIENT_ATTEMPTS 30 /* with waits of half a second in the mean */
+
 static const char *env(const char *name)
 {
     const char *text = getenv(name);
@@ -38,7 +40,7 @@ static int split(const char *node, char **endpoint, char **basin, struct err *er
     return 0;
 }
 
-static int open_at(struct weir_s2 **out, const char *endpoint, const struct relay_options *o, struct err *err)
+static int open_at(struct weir_s2 **out, const char *endpoint, unsigned attempts, const struct relay_options *o, struct err *err)
 {
     struct weir_s2_options options = WEIR_S2_OPTIONS_INIT;
     struct weir_s2_err why = WEIR_S2_ERR_INIT;
@@ -47,6 +49,8 @@ static int open_at(struct weir_s2 **out, const char *endpoint, const struct rela
         return err_set(err, why.err.code, "%s", why.err.text);
     if (endpoint[0])
         options.account = options.basin = endpoint;
+    if (attempts > 0)
+        options.attempts = attempts;
     options.ca_file = o->ca_file;
     options.insecure = options.insecure || o->insecure;
     if (!options.account && !options.basin)
@@ -66,15 +70,19 @@ int relay_s2_open(struct relay_s2 *out, const struct ss_url *url, const struct r
 {
     CLEAN_FREE char *endpoint = NULL;
     CLEAN_FREE char *basin = NULL;
-    struct weir_s2 *s2;
+    struct weir_s2 *s2 = NULL, *quick = NULL;
     if (url->node_count != 1)
         return err_set(err, ERR_INVALID, "s2: one endpoint, not %zu", url->node_count);
     int rc = split(url->nodes[0], &endpoint, &basin, err);
     if (rc == 0)
-        rc = open_at(&s2, endpoint, o, err);
-    if (rc != 0)
+        rc = open_at(&s2, endpoint, PATIENT_ATTEMPTS, o, err);
+    if (rc == 0)
+        rc = open_at(&quick, endpoint, 0, o, err);
+    if (rc != 0) {
+        weir_s2_close(s2);
         return rc;
-    *out = (struct relay_s2){.s2 = s2, .basin = basin};
+    }
+    *out = (struct relay_s2){.s2 = s2, .quick = quick, .basin = basin};
     basin = NULL;
     return 0;
 }
@@ -82,6 +90,7 @@ int relay_s2_open(struct relay_s2 *out, const struct ss_url *url, const struct r
 void relay_s2_close(struct relay_s2 *place)
 {
     weir_s2_close(place->s2);
+    weir_s2_close(place->quick);
     free(place->basin);
     *place = (struct relay_s2){0};
 }

@@ -13,7 +13,8 @@
 #include "bridge/relay/end.h"
 
 struct relay_s2 {
-    struct weir_s2 *s2;
+    struct weir_s2 *s2;    /**< an endpoint that goes away is tried again for some 15 s */
+    struct weir_s2 *quick; /**< for what is looked at before the first message: one that is not there is told soon */
     char *basin;
 };
 

@@ -12,6 +12,7 @@
 #define WINDOW 1000 /* frames open at once: as many as the store allows */
 #define DELAY_US UINT64_C(5000000)
 #define ANSWER_MAX 4096
+#define LOOK_MAX ((size_t)16 * 1024 * 1024) /* a group says who its members are */
 
 struct relay_group {
     char *name, *member;
@@ -21,6 +22,8 @@ struct relay_group {
     struct buf given;   /* ids, a line each: not settled */
     struct buf done;    /* settled, not acknowledged */
     uint64_t since_us;  /* the oldest of them */
+    struct buf back;    /* to be handed back */
+    bool fresh;         /* it was not there yet */
 };
 
 /* --- names ---------------------------------------------------------------------------------------- */
@@ -50,20 +53,56 @@ static int set_names(struct relay_group *group, const struct relay_options *o)
     return group->name && (!member || group->member) ? 0 : -ENOMEM;
 }
 
-int relay_group_open(struct relay_group **out, char *const *keys, size_t key_count, const struct relay_options *o, struct err *err)
+static int check(char *const *keys, size_t key_count, const struct relay_options *o, struct err *err)
 {
     for (size_t i = 0; i < key_count; i++)
         if (topic_check(span_str(keys[i]), NULL) < 0)
             return err_set(err, ERR_INVALID, "weir: %s is no topic, and groups read topics alone; use mode realtime", keys[i]);
     if (o->start == RELAY_SEQ)
         return err_set(err, ERR_INVALID, "weir: a group begins at start, end or a time");
+    if (o->has_commit && o->commit == SS_COMMIT_DISABLED)
+        return err_set(err, ERR_INVALID, "--commit disabled: nobody else acknowledges a store's frames; they would come again and again");
+    return 0;
+}
+
+static int look(struct relay_group *group, struct relay_store *store, struct err *err)
+{
+    CLEAN_BUF target = BUF_INIT;
+    CLEAN_FREE char *text = NULL;
+    struct weir_response res;
+    if (buf_add_str(&target, "/groups/") < 0 || uri_encode(&target, span_str(group->name), "") < 0 || !buf_cstr(&target))
+        return err_set(err, -ENOMEM, "no memory for a request");
+    const struct weir_request req = {.method = "GET", .target = (const char *)target.ptr, .replay_safe = true};
+    int rc = weir_request(store->w, &req, &res, err);
+    group->fresh = rc == 0 && res.status == 404;
+    if (rc == 0 && !group->fresh)
+        rc = weir_check(store->w, &res, err);
+    return rc == 0 ? weir_read_all(store->w, &text, NULL, LOOK_MAX, err) : rc;
+}
+
+static int look_patiently(struct relay_group *group, struct relay_store *store, struct err *err)
+{
+    int rc;
+    while ((rc = look(group, store, err)) < 0 && (rc = relay_store_again(store, rc, err)) == 0)
+        ;
+    return rc;
+}
+
+int relay_group_open(struct relay_group **out, char *const *keys, size_t key_count, const struct relay_options *o, struct relay_store *store,
+                     struct err *err)
+{
+    int rc = check(keys, key_count, o, err);
+    if (rc < 0)
+        return rc;
     struct relay_group *group = calloc(1, sizeof(*group));
     if (!group)
         return -ENOMEM;
     group->commit = o->has_commit ? o->commit : SS_COMMIT_ROLLING;
     group->start = o->start;
     group->value = o->value;
-    int rc = set_names(group, o);
+    rc = set_names(group, o);
+    if (rc == 0)
+        rc = look_patiently(group, store, err);
     if (rc == 0)
         *out = group;
     else
@@ -87,6 +126,8 @@ int relay_group_query(const struct relay_group *group, struct buf *target)
         rc = add_text(target, "member", group->member);
     if (rc == 0)
         rc = buf_addf(target, "&ack=manual&window=%d", WINDOW);
+    if (rc == 0 && group->fresh)
+        rc = buf_add_str(target, "&max=0");
     if (rc == 0 && group->start == RELAY_END)
         rc = buf_add_str(target, "&new");
     if (rc == 0 && group->start == RELAY_TIME) {
@@ -96,27 +137,37 @@ int relay_group_query(const struct relay_group *group, struct buf *target)
     return rc;
 }
 
-int relay_group_given(struct relay_group *group, struct frame_id id)
+static int add_id(struct buf *lines, struct frame_id id)
 {
     char text[ID_TEXT_LEN + 1];
     id_format(text, id);
     text[ID_TEXT_LEN] = '\n';
-    return buf_add(&group->given, text, ID_TEXT_LEN + 1);
+    return buf_add(lines, text, ID_TEXT_LEN + 1);
+}
+
+int relay_group_given(struct relay_group *group, struct frame_id id)
+{
+    return add_id(&group->given, id);
+}
+
+int relay_group_unread(struct relay_group *group, struct frame_id id)
+{
+    return add_id(&group->back, id);
 }
 
 /* --- acknowledgements ----------------------------------------------------------------------------- */
 
-static int send_acks(struct relay_group *group, struct relay_store *store, struct err *err)
+static int post_ids(const struct relay_group *group, const char *verb, struct span ids, struct relay_store *store, struct err *err)
 {
     CLEAN_BUF target = BUF_INIT;
     CLEAN_FREE char *text = NULL;
     struct weir_response res;
-    if (buf_addf(&target, "/groups/") < 0 || uri_encode(&target, span_str(group->name), "") < 0 || buf_add_str(&target, "/ack") < 0 ||
+    if (buf_addf(&target, "/groups/") < 0 || uri_encode(&target, span_str(group->name), "") < 0 || buf_add_str(&target, verb) < 0 ||
         !buf_cstr(&target))
         return err_set(err, -ENOMEM, "no memory for a request");
     const struct weir_request req = {.method = "POST",
                                      .target = (const char *)target.ptr,
-                                     .body = buf_span(&group->done),
+                                     .body = ids,
                                      .has_body = true,
                                      .replay_safe = true};
     int rc = weir_request(store->w, &req, &res, err);
@@ -130,7 +181,7 @@ static int acknowledge(struct relay_group *group, struct relay_store *store, str
     int rc = 0;
     if (group->done.len == 0)
         return 0;
-    while ((rc = send_acks(group, store, err)) < 0 && (rc = relay_store_again(store, rc, err)) == 0)
+    while ((rc = post_ids(group, "/ack", buf_span(&group->done), store, err)) < 0 && (rc = relay_store_again(store, rc, err)) == 0)
         ;
     if (rc < 0)
         return rc;
@@ -169,15 +220,27 @@ int relay_group_settle(struct relay_group *group, struct relay_store *store, str
     return rc == 0 && is_due(group) ? acknowledge(group, store, err) : rc;
 }
 
+/* Nobody waits for a timeout then. What went over and is not settled comes again, too. */
+static void hand_back(struct relay_group *group, struct relay_store *store)
+{
+    struct err err = ERR_INIT;
+    if (buf_add_span(&group->back, buf_span(&group->given)) == 0 && group->back.len > 0 &&
+        post_ids(group, "/nack", buf_span(&group->back), store, &err) < 0)
+        relay_say("frames of group %s were not handed back, and wait for its timeout: %s", group->name, err.text);
+}
+
 void relay_group_close(struct relay_group *group, struct relay_store *store)
 {
     struct err err = ERR_INIT;
     if (!group)
         return;
-    if (store && group->done.len > 0 && send_acks(group, store, &err) < 0)
+    if (store && group->done.len > 0 && post_ids(group, "/ack", buf_span(&group->done), store, &err) < 0)
         relay_say("acknowledgements of group %s were not taken: %s", group->name, err.text);
+    if (store)
+        hand_back(group, store);
     buf_finish(&group->given);
     buf_finish(&group->done);
+    buf_finish(&group->back);
     free(group->name);
     free(group->member);
     free(group);

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clean.h"
 #include "base/text.h"
 #include "client/autostart.h"
 
+#define GREETING_MAX ((size_t)64 * 1024)
 #define PAUSE_FIRST_MS 20
 #define PAUSE_DOUBLINGS 6
 
@@ -41,6 +43,15 @@ int relay_store_open(struct relay_store *store, const struct ss_url *url, struct
         return err_set(err, ERR_INVALID, "weir: one store, not %zu", url->node_count);
     int rc = strcmp(url->nodes[0], ".") == 0 ? find_default(store, err) : parse(&store->addr, url->nodes[0], err);
     return rc == 0 ? weir_open(&store->w, &store->addr, err) : rc;
+}
+
+static int greet_once(struct relay_store *store, struct err *err)
+{
+    CLEAN_FREE char *text = NULL;
+    struct weir_response res;
+    const struct weir_request req = {.method = "GET", .target = "/health", .replay_safe = true};
+    int rc = weir_request(store->w, &req, &res, err);
+    return rc == 0 ? weir_read_all(store->w, &text, NULL, GREETING_MAX, err) : rc;
 }
 
 void relay_store_close(struct relay_store *store)
@@ -91,6 +102,16 @@ int relay_store_again(struct relay_store *store, int code, struct err *err)
             weir_addr_finish(&found); /* it is the same place */
     }
     return 0;
+}
+
+int relay_store_greet(struct relay_store *store, struct err *err)
+{
+    int rc;
+    while ((rc = greet_once(store, err)) < 0 && (rc = relay_store_again(store, rc, err)) == 0)
+        ;
+    if (rc == 0)
+        relay_store_answered(store);
+    return rc;
 }
 
 int relay_store_kept(struct relay_store *store, const char *cursor, struct buf *out, char time[RELAY_STORE_TIME], struct err *err)

@@ -24,6 +24,8 @@ struct relay_store {
  * started on demand). ERR_INVALID, as weir_open.
  */
 int relay_store_open(struct relay_store *store, const struct ss_url *url, struct err *err);
+/** Whether it answers at all: asked before anything is taken from an input that cannot be read again. */
+int relay_store_greet(struct relay_store *store, struct err *err);
 /** Takes a zeroed one. */
 void relay_store_close(struct relay_store *store);
 

@@ -23,15 +23,6 @@ static int take_number(const struct call *call, enum relay_option id, uint64_t m
     return 0;
 }
 
-/* The dialect's form is UTC; whatever else weir understands is what it is elsewhere. */
-static int parse_time(const char *text, uint64_t *ms, struct err *err)
-{
-    uint32_t ns;
-    if (ss_time_parse(span_str(text), ms, &ns) == 0)
-        return 0;
-    return time_parse_moment(span_str(text), time_now_ms(), ms, err);
-}
-
 static int take_offset(struct relay_options *o, const struct call *call)
 {
     struct err err = ERR_INIT;
@@ -47,7 +38,7 @@ static int take_offset(struct relay_options *o, const struct call *call)
         return 0;
     }
     o->start = RELAY_TIME;
-    return parse_time(text, &o->value, &err) == 0
+    return ss_time_parse_moment(span_str(text), time_now_ms(), &o->value, &err) == 0
                ? 0
                : call_usage(call, "--offset is start, end, a sequence or a time, not `%s'", text);
 }
@@ -58,7 +49,7 @@ static int take_until(struct relay_options *o, const struct call *call)
     const char *text = call_value(call, RELAY_UNTIL);
     if (!text)
         return 0;
-    if (parse_time(text, &o->until_ms, &err) != 0)
+    if (ss_time_parse_moment(span_str(text), time_now_ms(), &o->until_ms, &err) != 0)
         return call_usage(call, "--until: %s", err.text);
     o->has_until = true;
     return o->mode == SS_REALTIME ? 0 : call_usage(call, "--until cannot be used with --mode %s", call_value(call, RELAY_MODE));

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/clean.h"
@@ -81,8 +82,31 @@ static bool same_file(const struct ss_url *a, const struct ss_url *b)
            (stat(left, &x) == 0 && stat(right, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
 }
 
+/* Names of this machine are the same, and so is a port that is not said. */
+static const char *plain_host(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ? "127.0.0.1" : host;
+}
+
+static bool same_redis(const struct ss_url *a, const struct ss_url *b)
+{
+    struct ss_redis_node left = {0}, right = {0};
+    bool same = ss_url_redis(a, 0, &left, NULL) == 0 && ss_url_redis(b, 0, &right, NULL) == 0 && left.db == right.db &&
+                strcmp(left.port, right.port) == 0 && strcasecmp(plain_host(left.host), plain_host(right.host)) == 0;
+    ss_redis_node_finish(&left);
+    ss_redis_node_finish(&right);
+    return same;
+}
+
+static bool is_redis(const struct ss_url *url)
+{
+    return url->protocol == SS_REDIS || url->protocol == SS_REDISS;
+}
+
 static bool same_nodes(const struct ss_url *a, const struct ss_url *b)
 {
+    if (is_redis(a) && is_redis(b) && a->node_count == 1 && b->node_count == 1)
+        return same_redis(a, b);
     bool same = a->protocol == b->protocol && a->node_count == b->node_count;
     if (same && a->protocol == SS_FILE)
         return same_file(a, b);

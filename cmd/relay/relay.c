@@ -89,7 +89,8 @@ static int status_of(const struct call *call, const struct relay_parts *p, const
     if (r->refused > 0)
         return call_failf(call, "%llu message%s did not go over", (unsigned long long)r->refused, r->refused == 1 ? "" : "s");
     if (r->bad > 0 && p->options.strict)
-        return call_failf(call, "%llu bad line%s skipped", (unsigned long long)r->bad, r->bad == 1 ? " was" : "s were");
+        return call_failf(call, "%llu bad %s%s skipped", (unsigned long long)r->bad,
+                          p->input.protocol == SS_STDIO ? "line" : "message", r->bad == 1 ? " was" : "s were");
     return 0;
 }
 

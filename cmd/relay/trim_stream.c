@@ -20,11 +20,10 @@ static int take_time(const struct call *call, struct trim *t)
 {
     struct err err = ERR_INIT;
     const char *text = call_value(call, TRIM_MIN_TS);
-    uint32_t ns = 0;
     t->by_time = text != NULL;
-    if (!text || ss_time_parse(span_str(text), &t->min_ms, &ns) == 0)
+    if (!text || ss_time_parse_moment(span_str(text), time_now_ms(), &t->min_ms, &err) == 0)
         return 0;
-    return time_parse_moment(span_str(text), time_now_ms(), &t->min_ms, &err) == 0 ? 0 : call_usage(call, "--min-ts: %s", err.text);
+    return call_usage(call, "--min-ts: %s", err.text);
 }
 
 static int take_wishes(const struct call *call, struct trim *t)

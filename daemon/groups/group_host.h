@@ -38,6 +38,8 @@ struct group_seat {
     void (*frame)(void *arg, const struct frame *frame);
     /** It may have come to its end. */
     void (*look)(void *arg);
+    /** Somebody comes under its name. When its client seems to be gone it leaves, and may be freed: true. */
+    bool (*yield)(void *arg);
     void *arg;
     struct group_seat *prev, *next;
 };

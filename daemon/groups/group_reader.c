@@ -75,6 +75,17 @@ static void on_look(void *arg)
     exchange_wake(&r->x);
 }
 
+/* A client that was killed ends its side; over TCP no more is seen of it until the next bytes go out. */
+static bool on_yield(void *arg)
+{
+    struct group_reader *r = arg;
+    if (!http_client_ended(r->x.req))
+        return false;
+    http_abort(r->x.req);
+    group_reader_gone(&r->x);
+    return true;
+}
+
 /* --- the answer's bytes ----------------------------------------------------------------------- */
 
 /* More is asked for, so what was given before is in the client's socket. */
@@ -144,6 +155,8 @@ static long read_bytes(void *arg, struct http_req *req, uint8_t *into, size_t ro
 {
     struct group_reader *r = http_state(req);
     (void)arg;
+    if (!r->seat) /* it yielded */
+        return HTTP_ABORT;
     note_sent(r);
     if (r->sent == r->out.len) {
         empty_out(r);
@@ -172,6 +185,7 @@ static int join(struct group_reader *r, struct err *err)
         return rc;
     r->seat->frame = on_frame;
     r->seat->look = on_look;
+    r->seat->yield = on_yield;
     r->seat->arg = r;
     if (r->flags & FRAME_JSON_CONTENT)
         group_host_show_contents(r->seat);

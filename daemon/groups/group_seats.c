@@ -69,6 +69,8 @@ int group_host_join(struct group_host *host, struct span name, size_t window, bo
                     struct group_seat **out, struct err *err)
 {
     struct group_seat *seat = name.len > 0 ? group_host_seat(host, name) : NULL;
+    if (seat && seat->connected && seat->yield && seat->yield(seat->arg))
+        seat = group_host_seat(host, name);
     if (seat && seat->connected)
         return err_set(err, ERR_CONFLICT, "member %s is connected already", seat->name);
     if (seat && seat->core.leaving) { /* it lost its connection and what was on it */
@@ -105,6 +107,7 @@ void group_host_leave(struct group_seat *seat, uint64_t grace_ms)
     seat->connected = false;
     seat->frame = NULL;
     seat->look = NULL;
+    seat->yield = NULL;
     host->connected--;
     group_host_settle(host);
 }

@@ -164,6 +164,11 @@ void http_reply(struct http_req *req, int status, const char *content_type, stru
 void http_reply_stream(struct http_req *req, int status, const char *content_type, uint64_t size,
                        long (*read)(void *arg, struct http_req *req, uint8_t *into, size_t room),
                        const struct http_field *fields);
+/**
+ * Whether the client has ended its sending side. Over TCP it may be gone, or wait for its answer all the same; false where one that is gone is
+ * noticed anyhow.
+ */
+bool http_client_ended(const struct http_req *req);
 /** Cuts the request off at once, whether it is answered or not: its connection, over HTTP/2 its stream alone; gone comes soon. */
 void http_abort(struct http_req *req);
 /**

@@ -222,6 +222,11 @@ void http_reply_stream(struct http_req *req, int status, const char *content_typ
     req->ops->reply_stream(req, status, content_type, size, read, fields);
 }
 
+bool http_client_ended(const struct http_req *req)
+{
+    return req->ops->client_ended && req->ops->client_ended(req);
+}
+
 void http_abort(struct http_req *req)
 {
     req->ops->abort(req);

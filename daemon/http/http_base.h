@@ -22,6 +22,7 @@ struct http_ops {
     struct span (*header)(const struct http_req *req, const char *name);
     void (*each_header)(const struct http_req *req, void (*each)(void *arg, struct span name, struct span value), void *arg);
     bool (*peer)(const struct http_req *req, struct http_peer *out);
+    bool (*client_ended)(const struct http_req *req); /**< may be NULL: never */
     void (*resume_body)(struct http_req *req);
     void (*reply)(struct http_req *req, int status, const char *content_type, struct span body,
                   const struct http_field *fields);

@@ -5,6 +5,7 @@
  * so replies wait for the call after the body; a whole answer that is due before the body is complete is
  * handled in discard() here and in reply_direct(). One that comes by and by waits, and the route gets the body's rest.
  */
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -232,6 +233,12 @@ static void resume_body(struct http_req *base)
     conn_resume(req->conn);
 }
 
+static bool client_ended(const struct http_req *base)
+{
+    struct pollfd poll_fd = {.fd = ((const struct mhd_req *)base)->conn->fd, .events = POLLRDHUP};
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLRDHUP);
+}
+
 static void cut(struct http_req *base)
 {
     conn_cut(mhd_req_of(base)->conn);
@@ -240,6 +247,7 @@ static void cut(struct http_req *base)
 const struct http_ops mhd_ops = {.header = mhd_header,
                                  .each_header = mhd_each_header,
                                  .peer = mhd_peer,
+                                 .client_ended = client_ended,
                                  .resume_body = resume_body,
                                  .reply = mhd_reply,
                                  .reply_stream = mhd_reply_stream,

@@ -70,35 +70,35 @@ frames() {
 
 @test "frames and cursor of a batch are stored together or not at all" {
     start
-    printf '%s\n' '{"topic":"a","content":"1"}' '{"stream":"9 b","meta":{"k":1}}' '' '{"cursor":"c","position":"p1"}' >batch
-    answers 200 POST '/append?brief' @batch
+    printf '%s\n' '{"topic":"a","content":"1"}' '{"stream":"9 b","meta":{"k":1}}' '' '{"cursor":"c","position":"p1"}' >batch.ndjson
+    answers 200 POST '/append?brief' @batch.ndjson
     grep -q '"frames":2,"cursors":1' body
     [ "$(position c)" = p1 ]
-    printf '%s\n' '{"cursor":"c","position":"p2"}' >batch
-    answers 200 POST /append @batch
+    printf '%s\n' '{"cursor":"c","position":"p2"}' >batch.ndjson
+    answers 200 POST /append @batch.ndjson
     [ ! -s body ]
     [ "$(position c)" = p2 ]
     before=$(frames)
-    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p3"}' '{"topic":"b"}' >batch
-    answers 400 POST /append @batch
+    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p3"}' '{"topic":"b"}' >batch.ndjson
+    answers 400 POST /append @batch.ndjson
     grep -q '"line":3' body
-    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p3"}' >batch
-    answers 412 POST '/append?expect-seq=99' @batch
-    printf '%s\n' '{"topic":"xs bad"}' '{"cursor":"c","position":"p3"}' >batch
-    answers 400 POST /append @batch
-    printf '%s\n' '{"topic":"a"}' '{"cursor":"c"}' >batch
-    answers 400 POST /append @batch
-    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p","topic":"x"}' >batch
-    answers 400 POST /append @batch
-    printf '%s\n' '{"topic":"a","stream":"a"}' >batch
-    answers 400 POST /append @batch
+    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p3"}' >batch.ndjson
+    answers 412 POST '/append?expect-seq=99' @batch.ndjson
+    printf '%s\n' '{"topic":"xs bad"}' '{"cursor":"c","position":"p3"}' >batch.ndjson
+    answers 400 POST /append @batch.ndjson
+    printf '%s\n' '{"topic":"a"}' '{"cursor":"c"}' >batch.ndjson
+    answers 400 POST /append @batch.ndjson
+    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p","topic":"x"}' >batch.ndjson
+    answers 400 POST /append @batch.ndjson
+    printf '%s\n' '{"topic":"a","stream":"a"}' >batch.ndjson
+    answers 400 POST /append @batch.ndjson
     [ "$(position c)" = p2 ]
     [ "$(frames)" = "$before" ]
     # A repeated key changes nothing, and says so.
-    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p4"}' >batch
-    answers 200 POST '/append?brief&key=k' @batch
+    printf '%s\n' '{"topic":"a"}' '{"cursor":"c","position":"p4"}' >batch.ndjson
+    answers 200 POST '/append?brief&key=k' @batch.ndjson
     first=$(cat body)
-    answers 200 POST '/append?brief&key=k' @batch
+    answers 200 POST '/append?brief&key=k' @batch.ndjson
     [ "$(grep -o '"first".*' body | cut -d, -f1,2)" = "$(grep -o '"first".*' <<<"$first" | cut -d, -f1,2)" ]
     [ "$(frames)" = $((before + 1)) ]
     # Another timestamp is another request.
@@ -189,12 +189,12 @@ X
     as "$reader" 200 GET /cursors/mine.a
     as "$reader" 403 PUT /cursors/mine.a '{"position":"q"}'
     as "$reader" 403 DELETE /cursors/mine.a
-    printf '%s\n' '{"topic":"mine.t"}' '{"cursor":"theirs","position":"q"}' >batch
-    as "$secret" 403 POST /append @batch
-    printf '%s\n' '{"topic":"mine.t"}' '{"cursor":"mine.a","position":"q"}' >batch
-    as "$secret" 200 POST /append @batch
-    printf '%s\n' '{"stream":"their s"}' >batch
-    as "$secret" 403 POST /append @batch
+    printf '%s\n' '{"topic":"mine.t"}' '{"cursor":"theirs","position":"q"}' >batch.ndjson
+    as "$secret" 403 POST /append @batch.ndjson
+    printf '%s\n' '{"topic":"mine.t"}' '{"cursor":"mine.a","position":"q"}' >batch.ndjson
+    as "$secret" 200 POST /append @batch.ndjson
+    printf '%s\n' '{"stream":"their s"}' >batch.ndjson
+    as "$secret" 403 POST /append @batch.ndjson
     [ "$(position theirs)" = x ]
     [ "$(position mine.a)" = q ]
     as "$secret" 204 DELETE /cursors/mine.a

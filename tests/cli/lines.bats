@@ -71,6 +71,14 @@ END
     grep -q '6 bad lines were skipped' "$err"
 }
 
+@test "keys that are no stream of a store are skipped" {
+    start
+    printf '[a] one\n[..] x\n[.] x\n[...] x\n[a] two\n' | take
+    [ "$(grep -c 'a store has no stream' "$err")" -eq 2 ]
+    shown --topic '*' | timeless | grep -v '^.xs' | cmp - <(printf '[a | 0 | 0] one\n[... | 0 | 0] x\n[a | 1 | 0] two\n')
+    fails 2 'a store has no stream' weir append "$store" --format ss ..
+}
+
 @test "strict: everything good is stored, and the status is 1" {
     start
     printf '[a] one\n[,]\n[a] two\n' >in
@@ -313,6 +321,18 @@ END
     weir groups "$store" --json | grep '"name":"g"' | grep -q '"open":0'
 }
 
+@test "frames of a group that no line can hold do not stop it for ever" {
+    start
+    for ((i = 0; i < 8; i++)); do printf '{"stream":"odd","content":"a\\nb"}\n'; done | weir append "$store" --batch >/dev/null
+    printf '[odd] good\n' | take
+    status=0
+    timeout 10 weir cat "$store" --format ss --group g --topic odd --window 6 >out 2>"$err" || status=$?
+    [ "$status" -eq 1 ]
+    grep -q 'frames that no line can hold go back to the group; --odd raw or json prints them' "$err"
+    timeout 10 weir cat "$store" --format ss --group g --topic odd --odd json >out
+    has out 9
+}
+
 @test "a reader that goes away ends it quietly" {
     start
     seq -f '[t] %.0f' 2000 | take
@@ -383,6 +403,7 @@ END
     timeout 10 weir clock --stream k --interval 60m 2>"$err" | head -n 1 >out
     [ "${PIPESTATUS[0]}" -eq 0 ]
     for signal in INT TERM; do
+        rm -f out # the last one's line is not this one's
         weir clock --stream k --interval 60m >out 2>"$err" 3>&- &
         clock=$!
         daemons+=("$clock")

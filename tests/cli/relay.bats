@@ -268,6 +268,16 @@ END
     [[ $stderr == *"a record holds 1 MiB"* ]]
 }
 
+@test "a message of a file that is damaged is told, skipped, and shows with --strict" {
+    local file=$fixtures/flipped-payload.ss status=0
+    weir relay -i "$file" -o - --preserve --offset start --no-follow >out 2>"$err"
+    grep -q 'offset 416: checksum error' "$err"
+    [ "$(wc -l <out)" -eq 39 ]
+    weir relay -i "$file" -o - --preserve --offset start --no-follow --strict >out 2>"$err" || status=$?
+    [ "$status" -eq 1 ]
+    grep -q '1 bad message was skipped' "$err"
+}
+
 @test "what cannot be" {
     fails 2 'is needed' relay --output stdio:///k
     fails 2 'is needed' relay --input stdio:///

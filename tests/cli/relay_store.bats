@@ -93,7 +93,7 @@ X
 @test "a cursor is stored with what is appended, and a follower outlives the daemon" {
     start
     say a 0 99 >in
-    say a 100 150 >more
+    say a 100 150 >rest
     relay --input stdio:/// --output file://x.ss/ --preserve <in
     for n in 30 30 100; do
         relay --input file://x.ss/ --output "weir://$store/" --offset start --no-follow --preserve --cursor r --limit "$n"
@@ -109,8 +109,8 @@ X
     kill -9 "${daemons[0]}"
     wait "${daemons[0]}" || :
     start
-    relay --input stdio:/// --output "weir://$store/" --preserve <more
-    until_ok bash -c 'weir relay --input file://y.ss/ --output stdio:/// --offset start --no-follow --preserve | cmp - <(cat in more)'
+    relay --input stdio:/// --output "weir://$store/" --preserve <rest
+    until_ok bash -c 'weir relay --input file://y.ss/ --output stdio:/// --offset start --no-follow --preserve | cmp - <(cat in rest)'
     kill -TERM "$pid"
     wait "$pid"
     weir cursors "$store" | grep -q '"name":"back","position":"id='
@@ -138,13 +138,13 @@ X
     cat one two | sort -u | cmp - <(say a 0 49 | sort)
     [ "$(cat one two | wc -l)" -le 70 ]
     relay --input "weir://$store/a" --output stdio:/// --no-follow --preserve --mode resumable --group g | cmp - /dev/null
-    weir relay --input "weir://$store/a" --output stdio:/// --preserve --mode balanced --group h --consumer x >x 3>&- &
+    weir relay --input "weir://$store/a" --output stdio:/// --preserve --mode balanced --group h --consumer x >of-x 3>&- &
     daemons+=("$!")
-    weir relay --input "weir://$store/a" --output stdio:/// --preserve --mode balanced --group h --consumer y >y 3>&- &
+    weir relay --input "weir://$store/a" --output stdio:/// --preserve --mode balanced --group h --consumer y >of-y 3>&- &
     daemons+=("$!")
     until_ok bash -c "http() { curl -sS --unix-socket '$store/sock' http://localhost/groups/h; }; [ \$(http | grep -o '\"connected\":true' | wc -l) -eq 2 ]"
     say a 50 149 | relay --input stdio:/// --output "weir://$store/" --preserve
-    until_ok bash -c '[ "$(cat x y | wc -l)" -eq 100 ]'
-    sort x y | cmp - <(say a 50 149 | sort)
+    until_ok bash -c '[ "$(cat of-x of-y | wc -l)" -eq 100 ]'
+    sort of-x of-y | cmp - <(say a 50 149 | sort)
     fails 1 'is no topic' timeout 5 weir relay --input "weir://$store/9a" --output stdio:/// --preserve --mode balanced --group h
 }

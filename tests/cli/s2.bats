@@ -68,6 +68,7 @@ code() {
     json PUT /streams/s '{}' -o /dev/null
     json POST /streams/s/records '{"records":[{"body":"first"}]}' -o /dev/null
     for version in --http1.1 --http2-prior-knowledge; do
+        rm -f "$dir/events" # that of the other dialect is not to be taken for this one's
         s2 GET '/streams/s/records?seq_num=0' -N -H 'accept: text/event-stream' >"$dir/events" 2>/dev/null 3>&- &
         local reader=$!
         daemons+=("$reader")

@@ -107,6 +107,33 @@ some_frames() {
     grep -q '"content":"small"' out
 }
 
+# idle_kib: memory of the daemon's own.
+idle_kib() {
+    awk '/RssAnon/ { print $2 }' "/proc/$daemon/status"
+}
+
+is_small() {
+    (($(idle_kib) < 8000))
+}
+
+@test "followers that wait keep no content in memory" {
+    start
+    head -c 786432 /dev/urandom >c1
+    for i in {1..24}; do
+        curl -sN --unix-socket "$store/sock" 'http://localhost/?follow&with-content' >"out.$i" 3>&- &
+        daemons+=("$!")
+    done
+    until_ok bash -c '[ "$(cat out.* | grep -c xs.threshold)" -eq 24 ]'
+    weir append "$store" t <c1 >/dev/null
+    until_ok bash -c '[ "$(cat out.* | grep -c content_base64)" -eq 24 ]'
+    content_of <out.1 | cmp - <(base64 -w0 c1; echo)
+    # Sanitizers keep what is freed.
+    [[ $BUILD == *san ]] || until_ok is_small
+    # Those that follow go on.
+    echo -n again | weir append "$store" t >/dev/null
+    until_ok bash -c '[ "$(cat out.* | grep -c "\"content\":\"again\"")" -eq 24 ]'
+}
+
 @test "a narrow token sees contents of its own topics alone" {
     start "$store" --expose 127.0.0.1:0
     echo -n mine | weir append "$store" mine.a >/dev/null

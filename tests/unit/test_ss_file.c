@@ -49,7 +49,7 @@ static void test_names(void **state)
     snprintf(path, sizeof path, "%s/a\xff b", d->dir);
     ss_writer_close(ss_write(path, 0));
     r = ss_read(path, SS_FROM_START, false);
-    assert_string_equal(ss_reader_header(r)->name, "a? b");
+    assert_string_equal(ss_reader_header(r)->name, "a_ b");
     ss_reader_close(r);
 }
 
@@ -291,16 +291,6 @@ static void test_messages_behind_the_mark(void **state)
     assert_int_equal(ss_size(d->path), SS_HEADER_SIZE);
 }
 
-/* What this process has read with system calls. */
-static uint64_t bytes_read(void)
-{
-    char text[256] = "";
-    CLEAN_FD int fd = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
-    assert_memory_equal(text, "rchar: ", 7);
-    return strtoull(text + 7, NULL, 10);
-}
-
 /* How much of a file is read to go on with it does not depend on its size. */
 static void test_opening_reads_little(void **state)
 {
@@ -314,13 +304,43 @@ static void test_opening_reads_little(void **state)
             assert_int_equal(ss_put(w, "k", payload), ++all);
         ss_flush(w, false);
         ss_writer_close(w);
-        uint64_t before = bytes_read();
+        uint64_t before = ss_bytes_read();
         w = ss_write(d->path, 0);
         assert_int_equal(ss_put(w, "k", "next"), count + 1);
-        assert_true(bytes_read() - before < 2 * SS_INTERVAL_DEFAULT);
+        assert_true(ss_bytes_read() - before < 2 * SS_INTERVAL_DEFAULT);
         ss_writer_close(w);
     }
     assert_true(ss_size(d->path) > 30 * SS_INTERVAL_DEFAULT);
+}
+
+/* Nor how often it is read on how many streams are new in it. */
+static void test_new_streams_read_it_few_times(void **state)
+{
+    struct ss_dir *d = *state;
+    enum { LEN = 64 * 1024, COUNT = 48, STREAMS = 60 };
+    CLEAN_FREE char *payload = calloc(1, LEN);
+    char key[16];
+    memset(payload, 'x', LEN - 1);
+    struct ss_writer *w = ss_write(d->path, 0);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof key, "old%d", i % 8);
+        ss_put(w, key, payload);
+    }
+    ss_flush(w, false);
+    ss_writer_close(w);
+    uint64_t size = ss_size(d->path), before = ss_bytes_read();
+    w = ss_write(d->path, 0);
+    for (int i = 0; i < STREAMS; i++) {
+        snprintf(key, sizeof key, "new%d", i);
+        assert_int_equal(ss_put(w, key, ""), 1);
+    }
+    for (int i = 0; i < 8; i++) {
+        snprintf(key, sizeof key, "old%d", i);
+        assert_int_equal(ss_put(w, key, ""), COUNT / 8 + 1);
+    }
+    assert_true(ss_bytes_read() - before < 5 * size);
+    ss_flush(w, false);
+    ss_writer_close(w);
 }
 
 /* --- limits and faults ------------------------------------------------------------------------ */
@@ -493,6 +513,7 @@ int main(void)
         TEST(test_foreign_files),
         TEST(test_messages_behind_the_mark),
         TEST(test_opening_reads_little),
+        TEST(test_new_streams_read_it_few_times),
         TEST(test_size_limit),
         TEST(test_no_room),
         TEST(test_failed_sync),

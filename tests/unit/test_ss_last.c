@@ -108,6 +108,37 @@ static void test_last_is_quick(void **state)
     assert_true(bytes.bytes < 65536 + 20000);
 }
 
+/* One scan says of all streams what the searches say of each. */
+static void test_all(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NAMES; i++) {
+        CLEAN_BUF file = model_load(names[i]);
+        uint32_t interval = model_interval(&file);
+        struct model_bytes bytes = {.file = buf_span(&file)};
+        struct ss_bytes f = model_file(&bytes, interval);
+        struct ss_pack all = {0};
+        uint64_t end;
+        bool ended;
+        assert_int_equal(ss_find_end(&f, &end, &ended, NULL), 0);
+        ss_pack_begin(&all, interval, 0);
+        assert_int_equal(ss_find_all(&f, end, &all, NULL), 0);
+        struct model m = model_read(buf_span(&file), interval);
+        for (size_t k = 0; k < all.count; k++) {
+            struct ss_stream naive = *all.streams[k];
+            assert_true(naive_last(&m, &naive));
+            assert_true(naive.seq == all.streams[k]->seq && naive.time_ms == all.streams[k]->time_ms &&
+                        naive.running == all.streams[k]->running);
+        }
+        for (size_t k = 0; k < m.count && !m.frames[k].is_end; k++) {
+            bool made;
+            assert_true(ss_pack_stream(&all, span_str(m.frames[k].key), m.frames[k].shard, &made) && !made);
+        }
+        model_finish(&m);
+        ss_pack_finish(&all);
+    }
+}
+
 /* --- going on ----------------------------------------------------------------------------------- */
 
 static void put_each(struct ss_pack *p, struct buf *out, unsigned streams, unsigned rounds, size_t size)
@@ -212,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_last),
         cmocka_unit_test(test_last_random),
         cmocka_unit_test(test_last_is_quick),
+        cmocka_unit_test(test_all),
         cmocka_unit_test(test_take_over),
         cmocka_unit_test(test_take_over_empty_beacon),
         cmocka_unit_test(test_take_over_fixture),

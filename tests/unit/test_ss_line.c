@@ -179,6 +179,9 @@ static void test_reasons(void **state)
     check_reason("[a] abc\xff", "no UTF-8 (byte 8)");
     check_reason("[a b] x", "TIME | KEY | SEQUENCE | SHARD");
     check_reason("[a | x] x", "the sequence in [...]");
+    check_reason("[1969-12-31T23:59:59 | a] x", "no time such as");
+    check_reason("[2022-01-01T00:00:00Z | a] x", "no time such as");
+    check_reason("[1,2]", "behind [KEY]");
     check_reason("[a | 1 | -1] x", "the shard in [...]");
     check_reason("[a|b|c|d|e] x", "more parts");
     check_reason("[2022-13-01T00:00:00|a|1|1] x", "is no time such as");

@@ -215,6 +215,34 @@ static void test_flipped_payload(void **state)
     assert_null(kept);
 }
 
+/* Each message is damaged: what is read for one does not depend on how many come behind it. */
+static void test_all_flipped(void **state)
+{
+    struct ss_dir *d = *state;
+    enum { COUNT = 2000, LEN = 1500 };
+    CLEAN_BUF bytes = BUF_INIT;
+    char payload[LEN + 1];
+    struct told told;
+    struct ss_writer *w = ss_write(d->path, 0);
+    memset(payload, 'x', LEN);
+    payload[LEN] = '\0';
+    for (int i = 0; i < COUNT; i++)
+        ss_put(w, "k", payload);
+    ss_flush(w, false);
+    ss_writer_close(w);
+    ss_get(&bytes, d->path);
+    size_t frame = (bytes.len - HEADER) / COUNT; /* and a little of a beacon */
+    for (size_t i = 0; i < COUNT; i++)
+        bytes.ptr[HEADER + i * frame + LEN / 2] ^= 1;
+    ss_set(d->path, bytes.ptr, bytes.len);
+    uint64_t before = ss_bytes_read();
+    struct ss_report r = verify(d->path, &told);
+    assert_int_equal(told.count, COUNT);
+    assert_int_equal(r.lost, bytes.len - HEADER);
+    assert_int_equal(r.messages, 0);
+    assert_true(ss_bytes_read() - before < 10 * bytes.len);
+}
+
 /* One bit anywhere costs one message at most, and the file is sound afterwards. */
 static void test_each_bit(void **state)
 {
@@ -639,7 +667,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, ss_dir_setup, ss_dir_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_sound), TEST(test_torn), TEST(test_flipped_payload), TEST(test_each_bit), TEST(test_stretches),
+        TEST(test_sound), TEST(test_torn), TEST(test_flipped_payload), TEST(test_all_flipped), TEST(test_each_bit), TEST(test_stretches),
         TEST(test_lengths), TEST(test_swallowing_length), TEST(test_large), TEST(test_beacons), TEST(test_header),
         TEST(test_behind_the_end), TEST(test_mark_at_beacon), TEST(test_locked), TEST(test_bad_disk),
         TEST(test_changed_meanwhile), TEST(test_names),

@@ -227,7 +227,7 @@ static void expect_sought(struct span file, uint32_t interval, const struct mode
     assert_int_equal(rc, i < m->count ? 0 : ERR_RANGE);
     assert_int_equal(offset, i < m->count ? m->frames[i].start : 77);
     if (rc < 0)
-        assert_string_equal(err.text, "out of bound");
+        assert_non_null(strstr(err.text, "out of bound: "));
 }
 
 static void test_seek(void **state)
