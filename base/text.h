@@ -80,6 +80,8 @@ bool uri_query_next(struct span *rest, struct span *key, struct span *value, boo
 uint64_t time_now_ms(void);
 /** Monotonic clock, microseconds. */
 uint64_t time_mono_us(void);
+/** Milliseconds until `deadline_us` of that clock, rounded up, for poll: 0 when it is over, at most an hour; -1 for UINT64_MAX, which is no deadline. */
+int time_left_ms(uint64_t deadline_us);
 
 /** RFC 3339 in UTC as +00:00, fraction of 3 digits only when not zero: "2026-01-02T03:04:05.678+00:00". */
 #define TIME_TEXT_MAX 48

@@ -5,6 +5,8 @@
 
 #define DAY_MS UINT64_C(86400000)
 
+#define HOUR_MS 3600000
+
 uint64_t time_now_ms(void)
 {
     struct timespec ts;
@@ -17,6 +19,17 @@ uint64_t time_mono_us(void)
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+int time_left_ms(uint64_t deadline_us)
+{
+    if (deadline_us == UINT64_MAX)
+        return -1;
+    uint64_t now = time_mono_us();
+    if (now >= deadline_us)
+        return 0;
+    uint64_t ms = (deadline_us - now + 999) / 1000;
+    return ms > HOUR_MS ? HOUR_MS : (int)ms;
 }
 
 /* --- writing -------------------------------------------------------------------------------------

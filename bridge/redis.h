@@ -48,8 +48,6 @@ int redis_check(const struct redisReply *reply, struct err *err, const char *wha
  * refusals are said in plain words.
  */
 int redis_refused(const struct redisReply *reply, struct err *err, const char *what);
-/** Whether it is an error reply that begins with this word. */
-bool redis_is_error(const struct redisReply *reply, const char *word);
 
 /** Entry `i` of a reply of XREAD or XREADGROUP: a stream's name and its list. ERR_FORMAT. */
 int redis_stream_at(const struct redisReply *reply, size_t i, struct span *name, const struct redisReply **list, struct err *err);

@@ -47,7 +47,7 @@ struct span redis_text(const struct redisReply *reply)
     return span_of(reply->str, reply->len);
 }
 
-bool redis_is_error(const struct redisReply *reply, const char *word)
+static bool is_error(const struct redisReply *reply, const char *word)
 {
     size_t len = strlen(word);
     return reply->type == REDIS_REPLY_ERROR && reply->len >= len && memcmp(reply->str, word, len) == 0 &&
@@ -96,9 +96,9 @@ int redis_refused(const struct redisReply *reply, struct err *err, const char *w
     char text[160];
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
         const struct refusal *r = &refusals[i];
-        if (redis_is_error(reply, r->word) && r->meaning)
+        if (is_error(reply, r->word) && r->meaning)
             return err_set(err, r->code, "%s: %s", what, r->meaning);
-        if (redis_is_error(reply, r->word)) {
+        if (is_error(reply, r->word)) {
             write_plain(text, sizeof(text), reply);
             return err_set(err, r->code, "%s: %s", what, text);
         }

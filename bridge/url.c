@@ -273,3 +273,36 @@ void ss_redis_node_finish(struct ss_redis_node *node)
     free(node->host);
     *node = (struct ss_redis_node){.user = NULL};
 }
+
+/* --- keys ---------------------------------------------------------------------------------------- */
+
+int ss_keys_copy(char ***out, const struct ss_url *url)
+{
+    char **keys = calloc(url->key_count + 1, sizeof(*keys));
+    if (!keys)
+        return -ENOMEM;
+    for (size_t i = 0; i < url->key_count; i++) {
+        keys[i] = strdup(url->keys[i]);
+        if (!keys[i]) {
+            ss_keys_free(keys, i);
+            return -ENOMEM;
+        }
+    }
+    *out = keys;
+    return 0;
+}
+
+bool ss_keys_have(char *const *keys, size_t count, struct span key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_is(key, keys[i]))
+            return true;
+    return false;
+}
+
+void ss_keys_free(char **keys, size_t count)
+{
+    for (size_t i = 0; keys && i < count; i++)
+        free(keys[i]);
+    free(keys);
+}

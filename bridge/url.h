@@ -30,6 +30,13 @@ int ss_url_parse(struct ss_url *out, const char *text, struct err *err);
 /** Takes a zeroed one. */
 void ss_url_finish(struct ss_url *url);
 
+/** A copy of the URL's keys; *out is never NULL after success, and ss_keys_free takes it. -ENOMEM. */
+int ss_keys_copy(char ***out, const struct ss_url *url);
+/** Whether `key` is one of these. */
+bool ss_keys_have(char *const *keys, size_t count, struct span key);
+/** Takes NULL. */
+void ss_keys_free(char **keys, size_t count);
+
 /** The path of a file URL's first node: as written, without a '/' at its end, %XX decoded. malloc'd. ERR_INVALID, -ENOMEM. */
 int ss_url_path(const struct ss_url *url, char **out, struct err *err);
 

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -30,19 +29,12 @@ struct redis_conn {
 
 /* --- waiting ---------------------------------------------------------------------------------------- */
 
-static int left_ms(uint64_t deadline_us)
-{
-    uint64_t now = time_mono_us();
-    uint64_t ms = now >= deadline_us ? 0 : (deadline_us - now + 999) / 1000;
-    return ms > INT_MAX ? INT_MAX : (int)ms;
-}
-
 static int wait_by_poll(int fd, short events, int wait_ms)
 {
     uint64_t deadline_us = time_mono_us() + (uint64_t)(wait_ms > 0 ? wait_ms : 0) * 1000;
     for (;;) {
         struct pollfd p = {.fd = fd, .events = events};
-        int n = poll(&p, 1, wait_ms < 0 ? -1 : left_ms(deadline_us));
+        int n = poll(&p, 1, wait_ms < 0 ? -1 : time_left_ms(deadline_us));
         if (n >= 0 || errno != EINTR)
             return n >= 0 ? n : -errno;
     }
@@ -108,7 +100,7 @@ int redis_conn_send(struct redis_conn *c, struct err *err)
             return gone(c, err);
         int rc = take_in(c, err);
         if (rc == 0)
-            rc = c->o.wait(c->fd, POLLIN | POLLOUT, left_ms(deadline_us));
+            rc = c->o.wait(c->fd, POLLIN | POLLOUT, time_left_ms(deadline_us));
         if (rc == 0)
             return err_set(err, -ETIMEDOUT, "%s takes no more commands", c->name);
         if (rc < 0)
@@ -145,12 +137,12 @@ int redis_conn_reply(struct redis_conn *c, int wait_ms, struct redisReply **out,
         rc = take_in(c, err);
         if (rc > 0)
             continue;
-        int left = left_ms(deadline_us);
+        int left = time_left_ms(deadline_us);
         if (rc == 0 && left > 0)
             rc = c->o.wait(c->fd, POLLIN, left);
         if (rc < 0)
             return rc;
-        if (rc == 0 && left_ms(deadline_us) == 0)
+        if (rc == 0 && time_left_ms(deadline_us) == 0)
             return wait_ms < 0 ? err_set(err, -ETIMEDOUT, "%s does not answer", c->name) : -EAGAIN;
     }
 }

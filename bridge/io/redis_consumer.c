@@ -200,11 +200,6 @@ int redis_consumer_close(struct redis_consumer *c, struct err *err)
 
 /* --- places ------------------------------------------------------------------------------------------ */
 
-size_t redis_consumer_streams(const struct redis_consumer *c)
-{
-    return c->count;
-}
-
 uint64_t redis_consumer_skipped(const struct redis_consumer *c)
 {
     return c->skipped;

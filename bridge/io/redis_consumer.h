@@ -71,8 +71,7 @@ int redis_consumer_go(struct redis_consumer *c, struct span place, struct err *e
 int redis_consumer_seek(struct redis_consumer *c, bool by_time, uint64_t value, struct err *err);
 /** With `ends`: whether every stream was read up to where it ended when the consumer was opened. */
 bool redis_consumer_at_end(const struct redis_consumer *c);
-/** Messages come from this many streams; entries that gave none. */
-size_t redis_consumer_streams(const struct redis_consumer *c);
+/** Entries that gave no message. */
 uint64_t redis_consumer_skipped(const struct redis_consumer *c);
 /** Sends acks that are owed, closes. The error is that of the acks. Takes NULL. */
 int redis_consumer_close(struct redis_consumer *c, struct err *err);

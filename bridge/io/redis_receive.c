@@ -13,9 +13,7 @@
 
 static int left_ms(uint64_t until_us)
 {
-    uint64_t now = time_mono_us();
-    uint64_t ms = until_us == UINT64_MAX ? INT_MAX : until_us <= now ? 0 : (until_us - now + 999) / 1000;
-    return ms > INT_MAX ? INT_MAX : (int)ms;
+    return until_us == UINT64_MAX ? INT_MAX : time_left_ms(until_us);
 }
 
 int redis_consumer_due(const struct redis_consumer *c)

@@ -41,11 +41,7 @@ static bool is_wanted(const struct file_source *s, const struct ss_message *m)
 {
     if (span_is(m->key, SS_KEY_INTERNAL))
         return s->internal;
-    for (size_t i = 0; i < s->key_count; i++) {
-        if (span_is(m->key, s->keys[i]))
-            return true;
-    }
-    return s->key_count == 0;
+    return s->key_count == 0 || ss_keys_have(s->keys, s->key_count, m->key);
 }
 
 static bool is_last(const struct start *start, const struct ss_message *m)
@@ -141,21 +137,15 @@ static int step(struct file_source *s, struct relay_batch *into, struct err *err
     return rc;
 }
 
-static int left_ms(int wait_ms, uint64_t until_us)
-{
-    uint64_t now = time_mono_us();
-    return wait_ms <= 0 ? wait_ms : now >= until_us ? 0 : (int)((until_us - now + 999) / 1000);
-}
-
 static int fill_batch(struct file_source *s, struct relay_batch *into, int wait_ms, struct err *err)
 {
-    uint64_t until_us = wait_ms > 0 ? time_mono_us() + (uint64_t)wait_ms * 1000 : 0;
+    uint64_t until_us = wait_ms < 0 ? UINT64_MAX : time_mono_us() + (uint64_t)wait_ms * 1000;
     for (size_t looked = 0; looked < LOOKED_MAX && !relay_batch_full(into); looked++) {
         int rc = step(s, into, err);
         if (rc == -EAGAIN && into->count > 0)
             return 0;
         if (rc == -EAGAIN) {
-            rc = relay_poll(ss_reader_fd(s->reader), POLLIN, left_ms(wait_ms, until_us));
+            rc = relay_poll(ss_reader_fd(s->reader), POLLIN, time_left_ms(until_us));
             if (rc <= 0)
                 return rc;
         } else if (rc != 0)
@@ -275,14 +265,10 @@ static int take_keys(struct file_source *s, const struct ss_url *url, const stru
         return err_set(err, ERR_INVALID, "a group shares the keys it names, not " SS_KEY_WILDCARD);
     if (all)
         return 0;
-    s->keys = calloc(url->key_count, sizeof *s->keys);
-    for (size_t i = 0; s->keys && i < url->key_count; i++) {
-        s->keys[i] = strdup(url->keys[i]);
-        if (!s->keys[i])
-            return err_set(err, -ENOMEM, "no memory");
-        s->key_count++;
-    }
-    return s->keys ? 0 : err_set(err, -ENOMEM, "no memory");
+    if (ss_keys_copy(&s->keys, url) != 0)
+        return err_set(err, -ENOMEM, "no memory");
+    s->key_count = url->key_count;
+    return 0;
 }
 
 /* With one key the file's beacons tell where to begin; else it is read from its beginning, and each stream's start looked for. A start
@@ -347,9 +333,7 @@ static void source_close(struct relay_source *base)
     struct file_source *s = (struct file_source *)base;
     ss_reader_close(s->reader);
     ss_pack_finish(&s->start.reached);
-    for (size_t i = 0; i < s->key_count; i++)
-        free(s->keys[i]);
-    free(s->keys);
+    ss_keys_free(s->keys, s->key_count);
     free(s->path);
     free(s);
 }

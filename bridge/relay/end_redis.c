@@ -40,17 +40,11 @@ static int stop(struct source *s, struct err *err)
     return rc == 0 ? -EINTR : rc;
 }
 
-static int left_ms(uint64_t until_us)
-{
-    uint64_t now = time_mono_us();
-    return now >= until_us ? 0 : (int)((until_us - now + 999) / 1000);
-}
-
 /* Waits until there may be something: 0; 1: the time is over. */
 static int wait_for_more(struct source *s, int wait_ms, uint64_t until_us)
 {
     int due = redis_consumer_due(s->consumer);
-    int left = wait_ms < 0 ? due : left_ms(until_us);
+    int left = wait_ms < 0 ? due : time_left_ms(until_us);
     if (left == 0 && wait_ms >= 0)
         return 1;
     int rc = relay_poll(redis_consumer_fd(s->consumer), POLLIN, left < due ? left : due);

@@ -30,10 +30,7 @@ struct lines_in {
 
 static bool wanted(const struct lines_in *l, const struct ss_message *m)
 {
-    bool found = l->key_count == 0 || m->no_key;
-    for (size_t i = 0; !found && i < l->key_count; i++)
-        found = span_is(m->key, l->keys[i]);
-    return found;
+    return l->key_count == 0 || m->no_key || ss_keys_have(l->keys, l->key_count, m->key);
 }
 
 static int take_line(struct lines_in *l, struct span line, struct relay_batch *into)
@@ -170,9 +167,7 @@ static void in_close(struct relay_source *s)
     struct lines_in *l = (struct lines_in *)s;
     buf_finish(&l->in);
     ss_counters_finish(&l->counters);
-    for (size_t i = 0; i < l->key_count; i++)
-        free(l->keys[i]);
-    free(l->keys);
+    ss_keys_free(l->keys, l->key_count);
     free(l);
 }
 
@@ -198,19 +193,11 @@ int relay_stdio_source(struct relay_source **out, const struct ss_url *url, cons
     if (rc != 0)
         return rc;
     struct lines_in *l = calloc(1, sizeof(*l));
-    char **keys = calloc(url->key_count + 1, sizeof(*keys));
-    bool good = l && keys;
-    for (size_t i = 0; good && i < url->key_count; i++)
-        good = (keys[i] = strdup(url->keys[i])) != NULL;
-    if (!l || !good) {
-        for (size_t i = 0; keys && i < url->key_count; i++)
-            free(keys[i]);
-        free(keys);
+    if (!l || ss_keys_copy(&l->keys, url) != 0) {
         free(l);
         return err_set(err, -ENOMEM, "out of memory");
     }
     l->base.ops = &in_ops;
-    l->keys = keys;
     l->key_count = url->key_count;
     l->now_ms = time_now_ms();
     *out = &l->base;

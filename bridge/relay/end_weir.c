@@ -20,7 +20,7 @@ struct weir_in {
     struct relay_source base;
     struct relay_store store, side; /* the read; contents and acknowledgements */
     struct relay_group *group;      /* NULL: a plain read */
-    char **keys;                    /* borrowed from a copy of the URL's */
+    char **keys;                    /* a copy of the URL's */
     size_t key_count;
     bool follow, open, over;
     struct weir_place place;
@@ -89,10 +89,9 @@ static int begin_read(struct weir_in *in, struct err *err)
 
 static bool is_wanted(const struct weir_in *in, struct span topic)
 {
-    for (size_t i = 0; i < in->key_count; i++)
-        if (span_is(topic, in->keys[i]))
-            return true;
-    return in->key_count == 0 && !(topic.len >= 3 && memcmp(topic.ptr, "xs.", 3) == 0);
+    if (in->key_count > 0)
+        return ss_keys_have(in->keys, in->key_count, topic);
+    return !(topic.len >= 3 && memcmp(topic.ptr, "xs.", 3) == 0);
 }
 
 static void note_place(struct weir_in *in, struct frame_id id)
@@ -217,16 +216,10 @@ static int open_again(struct weir_in *in, struct err *err)
     return rc;
 }
 
-static int left_ms(int wait_ms, uint64_t since_us)
-{
-    uint64_t gone = (time_mono_us() - since_us) / 1000;
-    return wait_ms < 0 ? wait_ms : gone >= (uint64_t)wait_ms ? 0 : wait_ms - (int)gone;
-}
-
 static int fill(struct relay_source *s, struct relay_batch *into, int wait_ms, struct err *err)
 {
     struct weir_in *in = (struct weir_in *)s;
-    uint64_t since_us = time_mono_us();
+    uint64_t until_us = wait_ms < 0 ? UINT64_MAX : time_mono_us() + (uint64_t)wait_ms * 1000;
     int rc = in->over ? ERR_END : 1;
     while (rc == 1) {
         if (relay_stopped())
@@ -235,7 +228,7 @@ static int fill(struct relay_source *s, struct relay_batch *into, int wait_ms, s
         if (rc == 0)
             rc = take_lines(in, into, err);
         if (rc == 0 && !relay_batch_full(into))
-            rc = receive(in, into->count > 0 ? 0 : left_ms(wait_ms, since_us), err);
+            rc = receive(in, into->count > 0 ? 0 : time_left_ms(until_us), err);
     }
     if (rc == 0 && in->group)
         rc = relay_group_filled(in->group, &in->side, err);
@@ -343,9 +336,7 @@ static void close_in(struct relay_source *s)
         relay_group_close(in->group, in->side.w ? &in->side : NULL);
     relay_store_close(&in->store);
     relay_store_close(&in->side);
-    for (size_t i = 0; i < in->key_count; i++)
-        free(in->keys[i]);
-    free(in->keys);
+    ss_keys_free(in->keys, in->key_count);
     buf_finish(&in->held);
     buf_finish(&in->content);
     relay_frame_finish(&in->frame);
@@ -355,23 +346,12 @@ static void close_in(struct relay_source *s)
 static const struct relay_source_ops plain_ops = {fill, position, NULL, keep, kept, go, close_in};
 static const struct relay_source_ops group_ops = {fill, NULL, settle, NULL, NULL, NULL, close_in};
 
-static int copy_keys(struct weir_in *in, const struct ss_url *url)
-{
-    in->keys = calloc(url->key_count + 1, sizeof(*in->keys));
-    for (size_t i = 0; in->keys && i < url->key_count; i++) {
-        in->keys[i] = strdup(url->keys[i]);
-        if (!in->keys[i])
-            return -ENOMEM;
-        in->key_count++;
-    }
-    return in->keys ? 0 : -ENOMEM;
-}
-
 static int open_in(struct weir_in *in, const struct ss_url *url, const struct relay_options *o, struct err *err)
 {
     if (o->mode == SS_REALTIME && (o->group || o->member || o->has_commit))
         return err_set(err, ERR_INVALID, RELAY_NEEDS_MODE);
-    int rc = copy_keys(in, url);
+    int rc = ss_keys_copy(&in->keys, url);
+    in->key_count = rc == 0 ? url->key_count : 0;
     if (rc == 0)
         rc = relay_store_open(&in->store, url, err);
     if (rc == 0)

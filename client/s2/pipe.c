@@ -13,26 +13,15 @@
 #include "base/text.h"
 #include "client/conn.h"
 
-int s2c_left_ms(uint64_t deadline)
-{
-    if (deadline == UINT64_MAX)
-        return -1;
-    uint64_t now = time_mono_us();
-    if (now >= deadline)
-        return 0;
-    uint64_t ms = (deadline - now + 999) / 1000;
-    return ms > 3600000 ? 3600000 : (int)ms;
-}
-
 int s2c_wait(int fd, short events, uint64_t deadline)
 {
     for (;;) {
         struct pollfd p = {.fd = fd, .events = events};
-        int left = s2c_left_ms(deadline);
+        int left = time_left_ms(deadline);
         int n = poll(&p, 1, left);
         if (n > 0)
             return 0;
-        if (n == 0 && s2c_left_ms(deadline) == 0)
+        if (n == 0 && time_left_ms(deadline) == 0)
             return -ETIMEDOUT;
         if (n < 0 && errno != EINTR)
             return -errno;

@@ -31,7 +31,5 @@ bool s2c_pipe_holds(const struct s2c_pipe *pipe);
 void s2c_pipe_close(struct s2c_pipe *pipe);
 /** Waits for `events` until the deadline: 0, -ETIMEDOUT, -errno. */
 int s2c_wait(int fd, short events, uint64_t deadline);
-/** Milliseconds left, rounded up; 0 when over. UINT64_MAX is no deadline: -1. */
-int s2c_left_ms(uint64_t deadline);
 
 #endif
