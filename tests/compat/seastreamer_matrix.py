@@ -103,7 +103,10 @@ class File:
         return file_url(self.path, *keys)
 
     def read(self, key=None):
-        return [m for m in read_ss(self.path).messages if key in (None, m.key)] if os.path.exists(self.path) else []
+        """A file is there a moment before its header is."""
+        if not os.path.exists(self.path) or os.path.getsize(self.path) < 128:
+            return []
+        return [m for m in read_ss(self.path).messages if key in (None, m.key)]
 
 
 class Redis:
