@@ -16,8 +16,8 @@
 
 #define INTAKE_BODY_MAX (8 * 1024 * 1024) /**< of an atomic body, and of a line */
 #define INTAKE_FRAMES_MAX 10000           /**< of an atomic body, and up to a cursor's line */
-#define INTAKE_GROUP 1000                 /**< frames committed at once from a stream */
-#define INTAKE_WAITING (512 * 1024)       /**< taken ahead while a part is worked on */
+#define INTAKE_GROUP 4000                 /**< frames committed at once from a stream */
+#define INTAKE_WAITING (1024 * 1024)       /**< taken ahead while a part is worked on */
 
 enum intake_form {
     INTAKE_ONE,   /**< the body is one frame */
