@@ -261,7 +261,7 @@ int cas_dirs_make_loose(int dirfd, const char *path)
     return 0;
 }
 
-/* --- whole reads and writes
+/* --- whole writes
  * ------------------------------------------------------------------------ */
 
 int cas_write_all(int fd, struct span bytes, uint64_t offset)
@@ -277,22 +277,5 @@ int cas_write_all(int fd, struct span bytes, uint64_t offset)
         bytes = span_of(bytes.ptr + n, bytes.len - (size_t)n);
         offset += (uint64_t)n;
     }
-    return 0;
-}
-
-int cas_read_all(int fd, void *buf, size_t len, uint64_t offset, size_t *got)
-{
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pread(fd, (uint8_t *)buf + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    *got = done;
     return 0;
 }

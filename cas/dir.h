@@ -76,9 +76,6 @@ int cas_dirs_make_loose(int dirfd, const char *path);
 /** Writes all of it at `offset`. -errno. */
 int cas_write_all(int fd, struct span bytes, uint64_t offset);
 
-/** Reads `len` bytes at `offset`, fewer only at the end of the file; sets got. -errno. */
-int cas_read_all(int fd, void *buf, size_t len, uint64_t offset, size_t *got);
-
 /**
  * Checks every byte of an existing blob against its sums or its name and syncs it. 0 when it is
  * whole, has `size` bytes and is on disk; any negative code means: replace it. (cas/reader.c)

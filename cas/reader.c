@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 #include "cas/dir.h"
 #include "cas/sums.h"
@@ -44,13 +45,12 @@ static size_t block_len(const struct cas_reader *reader, uint64_t no)
 /* Reads a block into block[] without checking it. */
 static int block_fetch(struct cas_reader *reader, uint64_t no, struct err *err)
 {
-    size_t got;
     size_t len = block_len(reader, no);
     reader->block_no = NO_BLOCK;
-    int rc = cas_read_all(reader->fd, reader->block, len, no * SUMS_BLOCK, &got);
-    if (rc < 0)
-        return cas_fail(err, -rc, "read content");
-    return got < len ? fail_damaged(reader, err) : 0;
+    long got = fd_read_at(reader->fd, no * SUMS_BLOCK, reader->block, len);
+    if (got < 0)
+        return cas_fail(err, (int)-got, "read content");
+    return (size_t)got < len ? fail_damaged(reader, err) : 0;
 }
 
 static int block_load(struct cas_reader *reader, uint64_t no, struct err *err)

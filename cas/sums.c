@@ -28,6 +28,7 @@
 
 #include <xxhash.h>
 
+#include "base/fd.h"
 #include "base/bytes.h"
 #include "base/clean.h"
 #include "cas/sums.h"
@@ -81,14 +82,13 @@ static int body_sum(int fd, uint64_t len, XXH3_state_t *state, uint64_t *out)
     XXH3_64bits_reset(state);
     for (uint64_t done = 0; done < len;) {
         size_t want = len - done < sizeof(piece) ? (size_t)(len - done) : sizeof(piece);
-        size_t got;
-        int rc = cas_read_all(fd, piece, want, SUMS_HEAD_SIZE + done, &got);
-        if (rc < 0)
-            return rc;
-        if (got < want)
+        long got = fd_read_at(fd, SUMS_HEAD_SIZE + done, piece, want);
+        if (got < 0)
+            return (int)got;
+        if ((size_t)got < want)
             return ERR_DAMAGED;
-        XXH3_64bits_update(state, piece, got);
-        done += got;
+        XXH3_64bits_update(state, piece, want);
+        done += want;
     }
     *out = XXH3_64bits_digest(state);
     return 0;
@@ -108,12 +108,9 @@ int sums_file_check(int fd, const uint8_t digest[static DIGEST_SIZE], uint64_t b
     uint8_t bytes[SUMS_HEAD_SIZE];
     uint8_t expected[SUMS_HEAD_SIZE];
     struct sums_head head;
-    size_t got;
     int rc = length_check(fd, blob_size);
-    if (rc == 0)
-        rc = cas_read_all(fd, bytes, sizeof(bytes), 0, &got);
-    if (rc == 0)
-        rc = sums_head_parse(span_of(bytes, got), &head);
+    long got = rc == 0 ? fd_read_at(fd, 0, bytes, sizeof(bytes)) : rc;
+    rc = got < 0 ? (int)got : sums_head_parse(span_of(bytes, (size_t)got), &head);
     if (rc < 0)
         return rc;
 
@@ -148,11 +145,10 @@ int sums_open(struct cas *cas, const uint8_t digest[static DIGEST_SIZE], uint64_
 int sums_read(int fd, uint64_t no, uint64_t *out)
 {
     uint8_t bytes[SUMS_ITEM_SIZE];
-    size_t got;
-    int rc = cas_read_all(fd, bytes, sizeof(bytes), SUMS_HEAD_SIZE + no * SUMS_ITEM_SIZE, &got);
-    if (rc < 0)
-        return rc;
-    if (got < sizeof(bytes))
+    long got = fd_read_at(fd, SUMS_HEAD_SIZE + no * SUMS_ITEM_SIZE, bytes, sizeof(bytes));
+    if (got < 0)
+        return (int)got;
+    if ((size_t)got < sizeof(bytes))
         return ERR_DAMAGED;
     *out = get_be64(bytes);
     return 0;

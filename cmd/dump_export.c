@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cmd/dump_dir.h"
@@ -28,20 +29,6 @@ struct dump {
     struct progress progress;
 };
 
-static int write_all(int fd, const uint8_t *bytes, size_t len, struct err *err)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno != EINTR)
-            return err_sys(err, errno, "write the dump");
-        if (n > 0) {
-            bytes += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 /* The answer's body into a file. */
 static int copy_body(struct dump *d, int fd, bool frames, struct err *err)
 {
@@ -49,7 +36,9 @@ static int copy_body(struct dump *d, int fd, bool frames, struct err *err)
         long n = weir_read(d->w, d->chunk, CHUNK, err);
         if (n <= 0)
             return (int)n;
-        int rc = write_all(fd, d->chunk, (size_t)n, err);
+        int rc = fd_write_all(fd, span_of(d->chunk, (size_t)n));
+        if (rc < 0)
+            err_sys(err, -rc, "write the dump");
         if (rc == 0 && d->interrupted())
             rc = err_set(err, -EINTR, "interrupted");
         if (rc != 0)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 #include "cmd/address.h"
 #include "cmd/destination.h"
 #include "cmd/dump_dir.h"
@@ -62,15 +63,9 @@ static int write_chunk(struct sink *s, const uint8_t *bytes, size_t len, struct 
 {
     s->progress.bytes += len;
     progress_tick(&s->progress);
-    while (len > 0) {
-        ssize_t n = write(s->fd, bytes, len);
-        if (n < 0 && errno != EINTR)
-            return err_sys(err, errno, "write the dump");
-        if (n > 0) {
-            bytes += n;
-            len -= (size_t)n;
-        }
-    }
+    int rc = fd_write_all(s->fd, span_of(bytes, len));
+    if (rc < 0)
+        return err_sys(err, -rc, "write the dump");
     return destination_interrupted() ? err_set(err, -EINTR, "interrupted") : 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fd.h"
 #include "base/bytes.h"
 #include "bridge/io/ss_place.h"
 #include "bridge/ss_parts.h"
@@ -299,7 +300,7 @@ int ss_look_header(int fd, const char *path, struct ss_header *out, bool *odd, s
 {
     static const uint8_t mark[2] = {'S', 's'};
     uint8_t bytes[SS_HEADER_SIZE];
-    long n = ss_place_read(fd, 0, bytes, sizeof(bytes));
+    long n = fd_read_at(fd, 0, bytes, sizeof(bytes));
     if (n < 0)
         return err_sys(err, (int)-n, "read %s", path);
     *odd = false;

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/clean.h"
+#include "base/fd.h"
 #include "bridge/ss_parts.h"
 
 #define TRIES 16 /* how often a file may be replaced while it is being opened */
@@ -130,25 +131,9 @@ int ss_place_size(int fd, const char *path, uint64_t *size, struct err *err)
     return 0;
 }
 
-long ss_place_read(int fd, uint64_t offset, void *into, size_t room)
-{
-    size_t got = 0;
-    while (got < room) {
-        ssize_t n = pread(fd, (uint8_t *)into + got, room - got, (off_t)(offset + got));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    return (long)got;
-}
-
 static long read_bytes(void *arg, uint64_t offset, void *into, size_t room)
 {
-    return ss_place_read(*(const int *)arg, offset, into, room);
+    return fd_read_at(*(const int *)arg, offset, into, room);
 }
 
 struct ss_bytes ss_place_bytes(const int *fd, uint64_t size, uint32_t interval)

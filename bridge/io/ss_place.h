@@ -43,8 +43,6 @@ int ss_place_sync_directory(const char *path, struct err *err);
 /** Its size now. */
 int ss_place_size(int fd, const char *path, uint64_t *size, struct err *err);
 
-/** Reads until `room` is full or the file ends; returns how many bytes, or -errno. */
-long ss_place_read(int fd, uint64_t offset, void *into, size_t room);
 /** The file's bytes for the searches of ss.h. `fd` points to the descriptor and lives as long as the result. */
 struct ss_bytes ss_place_bytes(const int *fd, uint64_t size, uint32_t interval);
 /** The place behind a frame that ends at `offset`: behind a whole beacon that stands there and cuts nothing; else `offset`. */

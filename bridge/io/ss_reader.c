@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/fd.h"
 #include "base/bytes.h"
 #include "bridge/io/ss_place.h"
 #include "bridge/io/ss_reader_impl.h"
@@ -55,7 +56,7 @@ static int fill(struct ss_reader *r, uint64_t need, struct err *err)
     if (rc != 0)
         return rc;
     r->at = r->len = 0;
-    long got = ss_place_read(r->fd, r->scan.offset, r->window, there < want ? (size_t)there : want);
+    long got = fd_read_at(r->fd, r->scan.offset, r->window, there < want ? (size_t)there : want);
     if (got < 0)
         return err_sys(err, (int)-got, "read %s", r->path);
     r->len = (size_t)got;
@@ -87,7 +88,7 @@ static int check_length(const struct ss_reader *r, struct err *err)
     uint8_t head[SS_BEACON_EMPTY];
     if (r->scan.offset % interval == 0 || beacon + sizeof head > r->size || !left_behind(r, beacon, &left))
         return 0;
-    if (ss_place_read(r->fd, beacon, head, sizeof head) < (long)sizeof head)
+    if (fd_read_at(r->fd, beacon, head, sizeof head) < (long)sizeof head)
         return 0;
     if (head[0] == SS_MARK && get_be32(head + 1) == left)
         return 0;

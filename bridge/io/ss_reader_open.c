@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 #include "bridge/io/ss_place.h"
 #include "bridge/io/ss_reader_impl.h"
 
@@ -18,7 +19,7 @@ static int no_memory(struct err *err)
 int ss_reader_header_read(const struct ss_reader *r, int fd, struct ss_header *out, struct err *err)
 {
     uint8_t bytes[SS_HEADER_SIZE];
-    long got = ss_place_read(fd, 0, bytes, sizeof bytes);
+    long got = fd_read_at(fd, 0, bytes, sizeof bytes);
     if (got < 0)
         return err_sys(err, (int)-got, "read %s", r->path);
     if (got < SS_HEADER_SIZE && r->wait)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 #include "bridge/io/ss_look.h"
 #include "bridge/io/ss_writer_impl.h"
@@ -39,7 +40,7 @@ static int check_behind(const struct ss_writer *w, const struct ss_bytes *f, uin
     size_t at = 0, used = 0;
     if (f->size - end <= SS_MARK_SIZE)
         return 0;
-    long got = ss_place_read(w->fd, end, bytes, sizeof bytes);
+    long got = fd_read_at(w->fd, end, bytes, sizeof bytes);
     int r = got < 0 ? (int)got : ss_scan_begin(&scan, f->interval, end, false);
     if (r != 0)
         return err_sys(err, -r, "read %s", w->path);
@@ -103,7 +104,7 @@ static int continue_file(struct ss_writer *w, uint64_t size, struct err *err)
 {
     struct ss_header h;
     uint8_t bytes[SS_HEADER_SIZE];
-    long got = ss_place_read(w->fd, 0, bytes, sizeof bytes);
+    long got = fd_read_at(w->fd, 0, bytes, sizeof bytes);
     if (got < 0)
         return err_sys(err, (int)-got, "read %s", w->path);
     int r = ss_header_read(&h, span_of(bytes, (size_t)got), err);

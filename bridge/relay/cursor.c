@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "bridge/relay/pump.h"
 
@@ -171,14 +172,8 @@ int relay_cursor_read(const struct relay_cursor *c, struct buf *out, struct err 
 
 static int write_whole(int fd, struct span bytes)
 {
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            bytes = span_of(bytes.ptr + n, bytes.len - (size_t)n);
-    }
-    return fdatasync(fd) == 0 ? 0 : -errno;
+    int rc = fd_write_all(fd, bytes);
+    return rc == 0 && fdatasync(fd) != 0 ? -errno : rc;
 }
 
 static int put_aside(const struct relay_cursor *c, const char *aside, struct span position)

@@ -11,20 +11,15 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 
 #define KEY "key.pem"
 #define CERTIFICATE "certificate.pem"
 
 static int write_all(int fd, const gnutls_datum_t *bytes)
 {
-    size_t at = 0;
-    while (at < bytes->size) {
-        ssize_t n = write(fd, bytes->data + at, bytes->size - at);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) < 0 ? -errno : 0;
+    int rc = fd_write_all(fd, span_of(bytes->data, bytes->size));
+    return rc == 0 && fsync(fd) < 0 ? -errno : rc;
 }
 
 static int write_file(int dirfd, const char *name, const gnutls_datum_t *bytes)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 #include "daemon/run/program_env.h"
 #include "daemon/run/program_file.h"
 #include "daemon/run/run_dir.h"
@@ -58,18 +59,6 @@ static int source_read(struct source *source, uint64_t offset, uint8_t *block, s
 
 /* --- writing the program ------------------------------------------------------------------------------- */
 
-static int write_all(int fd, struct span bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            bytes = span_of(bytes.ptr + n, bytes.len - (size_t)n);
-    }
-    return 0;
-}
-
 static int copy_program(struct source *source, int fd, uint8_t *block, struct err *err)
 {
     struct span part;
@@ -77,7 +66,7 @@ static int copy_program(struct source *source, int fd, uint8_t *block, struct er
         int rc = source_read(source, at, block, &part, err);
         if (rc < 0 || part.len == 0)
             return rc;
-        rc = write_all(fd, part);
+        rc = fd_write_all(fd, part);
         if (rc < 0)
             return err_sys(err, -rc, "write the program's file");
     }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 
 #define ENV_MAX (64 * 1024) /* bytes of a variable; the system's own bound is 128 KiB */
 #define FRAME_FILE "frame.json"
@@ -160,13 +161,7 @@ static int write_file(struct handler *h)
         openat(dir, FRAME_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    for (size_t at = 0; at < json->len;) {
-        ssize_t n = write(fd, json->ptr + at, json->len - at);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
+    return fd_write_all(fd, buf_span(json));
 }
 
 static void prepare(struct job *job)

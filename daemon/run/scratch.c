@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 #include "daemon/pool.h"
 #include "daemon/purge.h"
 
@@ -41,15 +42,11 @@ int scratch_write(const char *directory, const char *name, unsigned mode, struct
     CLEAN_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return err_sys(err, errno, "make %s", path);
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
-            return err_set(err, ERR_FULL, "write %s: %s", path, strerror(errno));
-        if (n < 0 && errno != EINTR)
-            return err_sys(err, errno, "write %s", path);
-        if (n > 0)
-            bytes = span_of(bytes.ptr + n, bytes.len - (size_t)n);
-    }
+    int rc = fd_write_all(fd, bytes);
+    if (rc == -ENOSPC || rc == -EDQUOT)
+        return err_set(err, ERR_FULL, "write %s: %s", path, strerror(-rc));
+    if (rc < 0)
+        return err_sys(err, -rc, "write %s", path);
     return 0;
 }
 

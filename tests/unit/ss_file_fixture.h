@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/fd.h"
 #include "bridge/io/ss_file.h"
 #include "bridge/io/ss_place.h"
 
@@ -66,7 +67,7 @@ static inline void ss_get(struct buf *out, const char *path)
     assert_true(fd >= 0 && fstat(fd, &st) == 0);
     buf_reset(out);
     assert_int_equal(buf_reserve(out, (size_t)st.st_size + 1), 0);
-    out->len = (size_t)ss_place_read(fd, 0, out->ptr, (size_t)st.st_size);
+    out->len = (size_t)fd_read_at(fd, 0, out->ptr, (size_t)st.st_size);
     assert_int_equal(out->len, st.st_size);
 }
 
