@@ -18,14 +18,11 @@ void frame_content_want(struct frame_content *content, const struct frame *frame
 
 static int read_blob(struct cas_reader *reader, struct buf *out, struct err *err)
 {
-    size_t size = (size_t)cas_reader_size(reader), got = 1;
+    size_t size = (size_t)cas_reader_size(reader), got = 0;
     int rc = buf_reserve(out, size);
-    while (rc == 0 && out->len < size && got > 0) {
-        rc = cas_reader_read(reader, out->len, out->ptr + out->len, size - out->len, &got, err);
-        out->len += rc == 0 ? got : 0;
-    }
-    if (rc == 0 && out->len < size)
-        rc = err_set(err, ERR_DAMAGED, "a content is shorter than it was");
+    if (rc == 0)
+        rc = cas_reader_read(reader, 0, out->ptr, size, &got, err);
+    out->len = rc == 0 ? got : 0;
     return rc;
 }
 

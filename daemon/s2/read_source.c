@@ -143,20 +143,17 @@ static long take(void *arg, const struct store_item *item)
 static int fetch(struct read_source *src, struct err *err)
 {
     struct cas_reader *reader = NULL;
-    size_t size = (size_t)src->blob_size, got = 1;
+    size_t size = (size_t)src->blob_size, got = 0;
     buf_reset(&src->blob);
     int rc = cas_reader_open(src->cas, &reader, src->blob_digest, err);
     if (rc == 0 && cas_reader_size(reader) != src->blob_size)
         rc = err_set(err, ERR_DAMAGED, "a content has another size than its frame says");
     if (rc == 0)
         rc = buf_reserve(&src->blob, size);
-    while (rc == 0 && src->blob.len < size && got > 0) {
-        rc = cas_reader_read(reader, src->blob.len, src->blob.ptr + src->blob.len, size - src->blob.len, &got, err);
-        src->blob.len += rc == 0 ? got : 0;
-    }
+    if (rc == 0)
+        rc = cas_reader_read(reader, 0, src->blob.ptr, size, &got, err);
+    src->blob.len = rc == 0 ? got : 0;
     cas_reader_close(reader);
-    if (rc == 0 && src->blob.len < size)
-        rc = err_set(err, ERR_DAMAGED, "a content is shorter than its frame says");
     src->has_blob = rc == 0;
     return rc == ERR_NOT_FOUND ? err_set(err, ERR_DAMAGED, "the content of a frame is missing") : rc;
 }

@@ -71,7 +71,7 @@ int cas_reader_open(struct cas *cas, struct cas_reader **out, const uint8_t dige
 /** Size in bytes. */
 uint64_t cas_reader_size(const struct cas_reader *reader);
 /**
- * Reads up to `room` checked bytes from `offset`. `got` is 0 only at the end. ERR_DAMAGED names the
+ * Reads `room` checked bytes from `offset`, fewer only at the end: `got` says how many. ERR_DAMAGED names the
  * blob; no byte of a damaged block is handed out.
  */
 int cas_reader_read(struct cas_reader *reader, uint64_t offset, void *buf, size_t room, size_t *got, struct err *err);
